@@ -1,0 +1,177 @@
+"""Every random number of a training run, as a pure function of (seed, epoch or step): the one meaning all engines share.
+
+Two generators, each for its reason:
+
+* **Weights** come from the Mersenne Twister, because ``torch.manual_seed(s)`` does: a network initialised here
+  equals, bit for bit, the one torch builds after that call.
+* **Row order and dropout masks** come from a counter (Philox), because then step 1,000,000 needs no state from
+  step 999,999: a resumed run, another engine and another device all draw the same.
+
+::
+
+    uniforms_of_torch(seed)               a stream of torch's float32 uniforms
+    row_order(n_rows, seed, epoch)        a permutation that needs no memory
+    keep_mask(seed, step, layer, ...)     which units dropout keeps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["keep_mask", "philox", "row_order", "uniforms_of_torch"]
+
+UInt32Array = NDArray[np.uint32]
+
+# One counter word names the purpose, so that no two purposes ever share a counter.
+_ROW_ORDER, _DROPOUT = 1, 2
+
+_FEISTEL_ROUNDS = 8
+# Below this the halves of the Feistel network are too narrow to reach all orders about equally often.
+_SMALLEST_DOMAIN_BITS = 6
+# Positions permuted at once: the temporaries of one block stay in a core's L2 cache.
+_BLOCK = 1 << 15
+
+
+def uniforms_of_torch(seed: int) -> Callable[[tuple[int, ...], float, float], NDArray[np.float32]]:
+    """Return ``draw(shape, low, high)``: what ``tensor.uniform_(low, high)`` gives after ``torch.manual_seed(seed)``.
+
+    Parameters
+    ----------
+    seed : int
+        Like torch's, of which the low 32 bits count.
+
+    Returns
+    -------
+    callable
+        Successive calls continue one stream of float32 arrays, in the order in which torch would fill tensors.
+
+    Notes
+    -----
+    torch takes the low 24 bits of each 32-bit word of MT19937, divides by 2**24 and scales in float32
+    (``at::transformation::uniform_real``); NumPy's legacy ``RandomState`` seeds the same generator alike.
+    """
+    words = np.random.RandomState(seed & 0xFFFFFFFF)
+
+    def draw(shape: tuple[int, ...], low: float, high: float) -> NDArray[np.float32]:
+        word = words.randint(0, 1 << 32, size=shape, dtype=np.uint32)
+        unit = (word & np.uint32((1 << 24) - 1)).astype(np.float32) * np.float32(2.0**-24)
+        return unit * (np.float32(high) - np.float32(low)) + np.float32(low)
+
+    return draw
+
+
+def philox(counter: tuple[UInt32Array | int, ...], key: int) -> tuple[UInt32Array, ...]:
+    """Philox4x32-10: four random 32-bit words for each 128-bit counter.
+
+    Parameters
+    ----------
+    counter : four uint32 arrays or ints that broadcast together
+    key : int
+        64 bits.
+
+    Returns
+    -------
+    four uint32 arrays of the broadcast shape
+
+    Notes
+    -----
+    Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+    """
+    c0, c1, c2, c3 = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
+    k0, k1 = key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF
+    low = np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (
+            (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0),
+            p1 & low,
+            (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1),
+            p0 & low,
+        )
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0.astype(np.uint32), c1.astype(np.uint32), c2.astype(np.uint32), c3.astype(np.uint32)
+
+
+def row_order(n_rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the order in which an epoch visits the rows: a keyed permutation.
+
+    Parameters
+    ----------
+    n_rows : int
+        At most 2**32.
+    seed : int
+        64 bits.
+    epoch : int
+        0-based.
+
+    Returns
+    -------
+    int64 array of shape (n_rows,)
+
+    Notes
+    -----
+    A Feistel network over the smallest even number of bits that holds ``n_rows``; a result past the last row is
+    permuted again until it lands inside (cycle walking). Each position is computed from its own number alone, so
+    compiled code needs no table. Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    """
+    keys = _round_keys(seed, epoch)
+    half = max(_SMALLEST_DOMAIN_BITS, (n_rows - 1).bit_length()) + 1 >> 1
+    order = np.empty(n_rows, dtype=np.int64)
+    for start in range(0, n_rows, _BLOCK):
+        stop = min(start + _BLOCK, n_rows)
+        place = _feistel(np.arange(start, stop, dtype=np.uint32), keys, half)
+        while (outside := np.flatnonzero(place >= n_rows)).size:
+            place[outside] = _feistel(place[outside], keys, half)
+        order[start:stop] = place
+    return order
+
+
+def keep_mask(
+    seed: int, step: int, layer: int, n_rows: int, n_columns: int, p: float, first_row: int = 0
+) -> NDArray[np.bool_]:
+    """Return which units a dropout layer keeps in one training step.
+
+    Parameters
+    ----------
+    seed, step : int
+        The run's seed (64 bits) and the 0-based step since the start of training (48 bits).
+    layer : int
+        Number of the dropout call within the step, 0-based, below 2**32.
+    n_rows, n_columns : int
+        Shape of the mask.
+    p : float
+        Probability of dropping a unit.
+    first_row : int
+        Row of the step's batch at which the mask starts: a batch done in slices draws the masks of the whole.
+
+    Returns
+    -------
+    bool array of shape (n_rows, n_columns)
+    """
+    first = first_row * n_columns
+    stop = first + n_rows * n_columns
+    blocks = np.arange(first // 4, (stop + 3) // 4, dtype=np.uint32)
+    words = np.stack(philox((blocks, layer, step & 0xFFFFFFFF, _DROPOUT << 16 | step >> 32), seed), axis=-1)
+    offset = first - first // 4 * 4
+    chosen = words.reshape(-1)[offset : offset + n_rows * n_columns].reshape(n_rows, n_columns)
+    return chosen >= np.uint64(round(p * 2**32))
+
+
+def _round_keys(seed: int, epoch: int) -> list[np.uint32]:
+    first, second = (philox((part, 0, epoch & 0xFFFFFFFF, _ROW_ORDER << 16 | epoch >> 32), seed) for part in (0, 1))
+    return [np.uint32(word) for word in (*first, *second)][:_FEISTEL_ROUNDS]
+
+
+def _feistel(value: UInt32Array, keys: list[np.uint32], half: int) -> UInt32Array:
+    """Permute numbers of ``2 * half`` bits; each round mixes one half into the other."""
+    shift, mask = np.uint32(half), np.uint32((1 << half) - 1)
+    left, right = value >> shift, value & mask
+    for key in keys:
+        mixed = (right ^ key) * np.uint32(0x9E3779B1)
+        mixed ^= mixed >> np.uint32(15)
+        mixed *= np.uint32(0x85EBCA77)
+        left, right = right, left ^ (mixed >> np.uint32(32 - half))
+    return left << shift | right
