@@ -1,0 +1,101 @@
+"""Layer spec -> ``nn.Sequential``, and back where a module is nothing more than that.
+
+:data:`_MODULES` is the table of what is understood: one row per layer of ``program/network.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from hotloop.program.network import Activation, Layer, Linear, Network
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["from_module", "to_module"]
+
+# Activation name -> class name in torch.nn and the settings under which the two mean the same.
+_MODULES: Mapping[str, tuple[str, dict[str, object]]] = {
+    "relu": ("ReLU", {}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": 0.01}),
+    "elu": ("ELU", {"alpha": 1.0}),
+    "gelu": ("GELU", {"approximate": "none"}),
+    "silu": ("SiLU", {}),
+    "tanh": ("Tanh", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "softplus": ("Softplus", {"beta": 1.0, "threshold": 20.0}),
+    "identity": ("Identity", {}),
+}
+
+
+def to_module(network: Network, weights: Mapping[str, NDArray[Any]]) -> torch.nn.Sequential:
+    """Return the network as a module that holds ``weights``.
+
+    Parameters
+    ----------
+    network : Network
+    weights : mapping of float32 arrays
+        By name, of ``network.parameter_shapes``; copied.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        On the CPU, in training mode. torch's random generator is left as it was.
+    """
+    import torch
+
+    layers: list[torch.nn.Module] = []
+    for layer in network.layers:
+        if isinstance(layer, Linear):
+            # skip_init: the weights are known, and drawing them would advance torch's generator.
+            layers.append(torch.nn.utils.skip_init(torch.nn.Linear, layer.n_in, layer.n_out))  # type: ignore[no-untyped-call]
+        else:
+            class_name, settings = _MODULES[layer.name]
+            layers.append(getattr(torch.nn, class_name)(**settings))
+    module = torch.nn.Sequential(*layers)
+    module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    return module
+
+
+def from_module(module: torch.nn.Module) -> Network | None:
+    """Return the layer spec of a plain float32 ``nn.Sequential``, or None where there is no such spec.
+
+    A module with hooks, shared layers, other settings or other layers has none: what the spec says must be all
+    that the module does.
+    """
+    import torch
+
+    if type(module) is not torch.nn.Sequential or not len(module) or _has_hooks(module):
+        return None
+    # Sequential counts its children from "0" on, unless they were named or removed.
+    if [name for name, _ in module.named_children()] != [str(index) for index in range(len(module))]:
+        return None
+    layers = [_layer(child) for child in module]
+    first = next((layer for layer in layers if isinstance(layer, Linear)), None)
+    if first is None or any(layer is None for layer in layers):
+        return None
+    return Network(first.n_in, tuple(layer for layer in layers if layer is not None))
+
+
+def _layer(module: torch.nn.Module) -> Layer | None:
+    import torch
+
+    if _has_hooks(module):
+        return None
+    if type(module) is torch.nn.Linear:
+        plain = module.bias is not None and module.weight.dtype == torch.float32
+        return Linear(module.in_features, module.out_features) if plain else None
+    for name, (class_name, settings) in _MODULES.items():
+        same_class = type(module) is getattr(torch.nn, class_name)
+        if same_class and all(getattr(module, key) == value for key, value in settings.items()):
+            return Activation(name)
+    return None
+
+
+def _has_hooks(module: torch.nn.Module) -> bool:
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )

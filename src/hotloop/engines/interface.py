@@ -1,0 +1,107 @@
+"""The interface between training and whatever runs it: an engine prepares a task, a session advances it.
+
+::
+
+    session = engine.prepare(task)
+    losses  = session.advance(n_steps, lr_table)    # as often as training likes; any split of the steps gives
+    loss    = session.evaluate()                    #   the same numbers
+    saved   = session.state()
+    session.load_state(saved)                       # back to that step, exactly
+    session.close()                                 # the model is the caller's again
+
+A new engine is one file with these two classes and one row in ``engines/choose.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.engines.task import Task
+
+__all__ = ["Engine", "FloatArray", "Session", "State"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything a session needs to stand at a step again; tensors in it are copies.
+
+    Parameters
+    ----------
+    step : int
+        Steps done since the start of training.
+    model : dict of tensors
+        The model's ``state_dict``.
+    optimizer : dict, optional
+        The optimizer's ``state_dict``; None where only the weights were asked for.
+    generators : dict of tensors
+        torch's random generators, for layers that draw from them.
+    """
+
+    step: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any] | None
+    generators: dict[str, Any]
+
+
+class Session(Protocol):
+    """A task under way; used from one thread at a time."""
+
+    @property
+    def step(self) -> int:
+        """Steps done since the start of training."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about how the task is run, as sentences."""
+
+    def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
+        """Do the next steps.
+
+        Parameters
+        ----------
+        n_steps : int
+            At least 1.
+        lr_table : float64 array of shape (epochs touched, parameter groups), optional
+            Learning rates of each epoch that these steps touch; None keeps those the optimizer has.
+
+        Returns
+        -------
+        float64 array of shape (n_steps,)
+            The loss of each step, before its update.
+        """
+
+    def evaluate(self) -> float:
+        """Return the loss over the validation rows in evaluation mode; each module's mode is restored."""
+
+    def state(self, *, weights_only: bool = False) -> State:
+        """Return a copy of where the session stands."""
+
+    def load_state(self, state: State) -> None:
+        """Stand where ``state`` was taken; parts that it lacks stay as they are."""
+
+    def close(self) -> None:
+        """Put the model and the optimizer's state back on the device where they were."""
+
+
+class Engine(Protocol):
+    """A way of running a task."""
+
+    name: str
+
+    def refusal(self, task: Task) -> str | None:
+        """Return why this engine cannot run the task, or None if it can."""
+
+    def prepare(self, task: Task) -> Session:
+        """Return a session at step 0, with model and rows on ``task.device``.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the task does not fit into memory in any way that keeps the mathematics.
+        """

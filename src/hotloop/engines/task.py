@@ -1,0 +1,106 @@
+"""What is to be trained, on which rows, in which steps: all that an engine is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Rows", "Task"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of data as tensors on one device.
+
+    Parameters
+    ----------
+    X : tensor of shape (rows, ...)
+        Features, of the dtype the model takes.
+    y : tensor of shape (rows,) or (rows, ...)
+        Targets, of the dtype and shape the loss takes.
+    weight : tensor of shape (rows,), optional
+        How much each row counts.
+    """
+
+    X: torch.Tensor
+    y: torch.Tensor
+    weight: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the tensors."""
+        return sum(tensor.nbytes for tensor in (self.X, self.y, self.weight) if tensor is not None)
+
+    def to(self, device: str) -> Rows:
+        """Return the same rows on a device."""
+        weight = None if self.weight is None else self.weight.to(device)
+        return Rows(self.X.to(device), self.y.to(device), weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One training run, as an engine sees it.
+
+    A **step** is one update of the weights; an **epoch** is one pass over the training rows, ``steps_per_epoch``
+    steps long. When to record, validate, stop or save is not an engine's business: ``training/`` decides it, and
+    asks for so many steps at a time.
+
+    Parameters
+    ----------
+    model, loss, optimizer
+        As given to :func:`hotloop.fit`.
+    training, validation : Rows
+        On any device; the engine puts them where it trains.
+    batch_size : int
+        Rows of a step; the number of training rows for full batch.
+    shuffle : bool
+        Visit the rows in the order ``program.random.row_order(rows, seed, epoch)``.
+    drop_last : bool
+        Leave out the remainder batch of an epoch.
+    clip_grad_norm : float, optional
+        Largest norm of all gradients together.
+    seed : int
+        Of row order and dropout.
+    device : str
+        Where to train, as torch names it: "cpu", "cuda:0", "mps".
+    threads : int, optional
+        CPU threads to use; None leaves torch's number.
+    """
+
+    model: torch.nn.Module
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    training: Rows
+    validation: Rows | None
+    batch_size: int
+    shuffle: bool
+    drop_last: bool
+    clip_grad_norm: float | None
+    seed: int
+    device: str
+    threads: int | None
+
+    @cached_property
+    def batch_starts(self) -> tuple[int, ...]:
+        """First position of each step's rows within an epoch."""
+        n_rows = len(self.training)
+        stop = n_rows - self.batch_size + 1 if self.drop_last else n_rows
+        return tuple(range(0, stop, self.batch_size))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in one epoch."""
+        return len(self.batch_starts)
+
+    def batch(self, step_of_epoch: int) -> tuple[int, int]:
+        """Return the positions, from and to, that a step takes of the epoch's row order."""
+        start = self.batch_starts[step_of_epoch]
+        return start, min(start + self.batch_size, len(self.training))
