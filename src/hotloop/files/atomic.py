@@ -1,8 +1,8 @@
 """Files that are whole or absent.
 
-A file or run directory is written under a hidden temporary name beside its final one, flushed to the disk, and
-only then renamed. So a crash, a kill or a full disk at any moment leaves what was there before, and at most a
-hidden ``.hotloop-*.partial`` to delete.
+A file or run directory is written under a hidden temporary name beside its final one, flushed to the disk,
+and only then renamed. So a crash, a kill or a full disk at any moment leaves what was there before, and at
+most a hidden ``.hotloop-*.partial`` to delete.
 """
 
 from __future__ import annotations

@@ -1,0 +1,178 @@
+"""The loss over the epochs as a picture: 10 x 6 inches, one line for training and one for validation.
+
+The figure is built from objects, never through ``pyplot``: no global state, no window, safe in any thread.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hotloop.runs import Run
+
+__all__ = ["FORMATS", "draw", "render", "to_png"]
+
+FORMATS = ("png", "svg", "pdf")
+
+SIZE_INCHES = (10.0, 6.0)
+DOTS_PER_INCH = 150
+# Blue and vermilion stay apart for every kind of colour vision, and in grey. Source: Okabe and Ito (2002).
+TRAINING_COLOUR, VALIDATION_COLOUR, INK, GRID = "#0072B2", "#D55E00", "#333333", "#DDDDDD"
+LOG_FROM_RATIO = (
+    1000.0  # with more than this between the largest and smallest loss, a linear axis hides the end
+)
+LARGEST_DRAWN = 1e100  # no axis reaches further without overflow; also leaves out what is not finite
+MARKERS_UP_TO = 30  # so few records are shown as points, too
+
+_drawing = threading.Lock()  # matplotlib's font cache is shared by all threads
+
+
+def draw(run: Run) -> Figure:
+    """Return the loss curve of ``run``.
+
+    Parameters
+    ----------
+    run : Run
+        Any number of records, finite or not.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With an Agg canvas, not known to pyplot.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15)
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _style(axes, " ".join(run.device.split()))
+    _line(axes, run.recorded_at, run.losses, color=TRAINING_COLOUR, label="training")
+    if len(run.validated_at):
+        _line(
+            axes,
+            run.validated_at,
+            run.validation_losses,
+            color=VALIDATION_COLOUR,
+            label="validation",
+            dashes=(5, 1.5),
+        )
+        _mark_best(axes, run)
+    _mark_first_bad(axes, run)
+    if run.epochs < 2:
+        axes.set_xlim(0, 2)
+    _scale(axes, np.concatenate([run.losses, run.validation_losses]))
+    if len(axes.get_legend_handles_labels()[1]) > 1:
+        axes.legend(facecolor="white", edgecolor="none", fontsize=11, labelcolor=INK)
+    return figure
+
+
+def render(run: Run, image_format: str = "png") -> bytes:
+    """Return the loss curve of ``run`` as a file of one of ``FORMATS``."""
+    with _drawing:
+        image = io.BytesIO()
+        draw(run).savefig(image, format=image_format)
+        return image.getvalue()
+
+
+def to_png(run: Run) -> bytes:
+    """Return the loss curve of ``run`` as PNG, 1500 x 900 pixels."""
+    return render(run, "png")
+
+
+def thin(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
+    """Return the positions that draw the same line: first, last, and each bin's lowest and highest.
+
+    Parameters
+    ----------
+    values : float64 array of shape (n,)
+        Finite.
+    n_bins : int
+        Twice the picture's width in pixels, so that no peak is lost.
+
+    Returns
+    -------
+    int64 array, ascending, of at most 2 * n_bins + 2 * n / n_bins + 2 positions
+    """
+    n_each = len(values) // n_bins
+    if n_each < 3:
+        return np.arange(len(values))
+    n_binned = n_each * (len(values) // n_each)
+    bins = values[:n_binned].reshape(-1, n_each)
+    starts = np.arange(0, n_binned, n_each)
+    rest = np.arange(n_binned, len(values))
+    ends = [0, len(values) - 1]
+    return np.unique(np.concatenate([starts + bins.argmin(axis=1), starts + bins.argmax(axis=1), rest, ends]))
+
+
+def _style(axes: Axes, device: str) -> None:
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    # A device's name is text, whatever signs are in it: no mathematics, no TeX.
+    axes.set_title(
+        f"Training Loss on {device}", fontsize=15, color=INK, pad=10, parse_math=False, usetex=False
+    )
+    axes.set_xlabel("Epoch", fontsize=12, color=INK, usetex=False)
+    axes.set_ylabel("Loss", fontsize=12, color=INK, usetex=False)
+    axes.grid(True, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#999999")
+    axes.tick_params(colors=INK, labelsize=11, color="#999999")
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10], min_n_ticks=1))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _line(axes: Axes, epochs: NDArray[np.int64], losses: NDArray[np.float64], **style: Any) -> None:
+    drawable = np.abs(losses) < LARGEST_DRAWN
+    epochs, losses = epochs[drawable], losses[drawable]
+    kept = thin(losses, int(2 * SIZE_INCHES[0] * DOTS_PER_INCH))
+    marker = "o" if len(kept) <= MARKERS_UP_TO else ""
+    axes.plot(epochs[kept], losses[kept], linewidth=1.8, marker=marker, markersize=5, **style)
+
+
+def _mark_best(axes: Axes, run: Run) -> None:
+    """Put a ring on the validation loss whose weights were kept."""
+    at = np.flatnonzero(run.validated_at == run.best_epoch)
+    if len(at) and np.abs(run.validation_losses[at[0]]) < LARGEST_DRAWN:
+        axes.plot(
+            run.validated_at[at],
+            run.validation_losses[at],
+            marker="o",
+            markersize=10,
+            markerfacecolor="white",
+            markeredgecolor=VALIDATION_COLOUR,
+            markeredgewidth=2,
+            linestyle="",
+            label=f"weights kept (epoch {run.best_epoch:,})",
+            zorder=5,
+        )
+
+
+def _mark_first_bad(axes: Axes, run: Run) -> None:
+    """Say where the loss stopped being a number, or that there is none."""
+    bad = run.recorded_at[~np.isfinite(run.losses)]
+    if len(bad):
+        axes.axvline(
+            bad[0], color=INK, linewidth=1.2, linestyle=":", label=f"not finite from epoch {bad[0]:,}"
+        )
+    elif not len(run.losses):
+        axes.text(0.5, 0.5, "no loss recorded", transform=axes.transAxes, ha="center", color=INK, fontsize=13)
+
+
+def _scale(axes: Axes, losses: NDArray[np.float64]) -> None:
+    """Use a logarithmic axis where the losses span more than three decades."""
+    losses = losses[np.abs(losses) < LARGEST_DRAWN]
+    if len(losses) and losses.min() > 0 and losses.max() / losses.min() > LOG_FROM_RATIO:
+        axes.set_yscale("log")

@@ -1,0 +1,194 @@
+"""A saved run, read again: everything is checked before it is used, and nothing is executed.
+
+The order is: ``run.json``, then the files it vouches for, then what they say about each other. Whatever is
+missing, damaged, newer than this hotloop or does not fit raises SavedRunError in one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hotloop.errors import SavedRunError, nearest
+from hotloop.files import SEALED_LIMIT_BYTES, unseal
+from hotloop.program.network import Network
+from hotloop.runs.predictor import LayersModel, ModuleModel, Predictor
+from hotloop.runs.save import FORMAT
+from hotloop.runs.weights import decode_arrays, decode_tensors
+
+if TYPE_CHECKING:
+    import torch
+
+    from hotloop.tables import Schema
+
+__all__ = ["load"]
+
+FILES = ("run.json", "network.json", "weights.safetensors")
+
+Value = TypeVar("Value")
+
+
+def load(path: str | os.PathLike[str], *, into: torch.nn.Module | None = None) -> Predictor:
+    """Read a saved run and return what predicts with it.
+
+    Parameters
+    ----------
+    path : path
+        The directory that ``run.save`` returned.
+    into : torch.nn.Module, optional
+        A module of the same make, which receives the weights. Needed where the network was a module of one's
+        own: its code is not saved.
+
+    Returns
+    -------
+    Predictor
+
+    Raises
+    ------
+    SavedRunError
+        ``path`` is no run, a file of it is missing or damaged, or ``into`` does not fit.
+    """
+    directory = Path(path)
+    _check_is_run(directory)
+    run = _document(directory, "run.json", _read(directory, "run.json", SEALED_LIMIT_BYTES))
+    digests = _field(run, "files", dict, "run.json")
+    network_json = _read(directory, "network.json", SEALED_LIMIT_BYTES, digests.get("network.json"))
+    description = _document(directory, "network.json", network_json)
+    weights = _weights(directory, description)
+    network = _network(description)
+    if into is not None:
+        _fill(into, weights, directory)
+        model: LayersModel | ModuleModel = ModuleModel(into)
+    elif network is not None:
+        model = _layers_model(network, weights)
+    else:
+        raise SavedRunError(
+            f"'{directory}' holds the weights of {description.get('module') or 'a module'}, not its code",
+            do=f"Build the module and call hotloop.load({os.fspath(path)!r}, into=model).",
+        )
+    task = _field(description, "task", str, "network.json")
+    return Predictor(network=network, schema=_schema(description), run=run, task=task, model=model)
+
+
+def _check_is_run(directory: Path) -> None:
+    try:
+        names = set(os.listdir(directory))  # noqa: PTH208, one name per entry is all that is needed
+    except NotADirectoryError:
+        raise SavedRunError(f"'{directory}' is a file", do="Give the run's directory.") from None
+    except (FileNotFoundError, ValueError):
+        raise SavedRunError(f"there is no run '{directory}'.{_near(directory)}") from None
+    except OSError as error:
+        raise SavedRunError(f"cannot read '{directory}'", why=error.strerror) from None
+    missing = [name for name in FILES if name not in names]
+    if len(missing) == len(FILES):
+        raise SavedRunError(f"'{directory}' is not a saved run", why=f"it holds no {missing[0]}")
+    if missing:
+        raise SavedRunError(
+            f"the run '{directory}' is not complete", why=f"{' and '.join(missing)} is missing"
+        )
+
+
+def _near(directory: Path) -> str:
+    try:
+        return nearest(directory.name, os.listdir(directory.parent))  # noqa: PTH208
+    except (OSError, ValueError):
+        return ""
+
+
+def _read(directory: Path, name: str, limit_bytes: int, sha256: object = None) -> bytes:
+    """Return a regular file's bytes, once its size and (where known) its checksum are seen to be right."""
+    path = directory / name
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
+            raise _damaged(path, "it is no file of the size that was written")
+        data = path.read_bytes()
+    except SavedRunError:
+        raise
+    except OSError as error:
+        raise SavedRunError(f"cannot read '{path}'", why=error.strerror) from None
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise _damaged(path, "its contents do not match the checksum in run.json")
+    return data
+
+
+def _document(directory: Path, name: str, data: bytes) -> dict[str, Any]:
+    document: dict[str, Any] = unseal(data, str(directory / name))
+    version = _field(document, "format", int, name)
+    if version != FORMAT:
+        raise SavedRunError(
+            f"'{directory / name}' has format {version}, this hotloop reads format {FORMAT}",
+            do="Install a newer hotloop." if version > FORMAT else None,
+        )
+    return document
+
+
+def _weights(directory: Path, description: Mapping[str, Any]) -> bytes:
+    entry = _field(description, "weights", dict, "network.json")
+    size_bytes = _field(entry, "size_bytes", int, "network.json")
+    return _read(directory, "weights.safetensors", size_bytes, _field(entry, "sha256", str, "network.json"))
+
+
+def _network(description: Mapping[str, Any]) -> Network | None:
+    kind = _field(description, "kind", str, "network.json")
+    if kind not in ("layers", "module"):
+        raise SavedRunError("network.json makes no sense", why=f"it describes a network of kind {kind!r}")
+    return Network.from_json(description.get("layers")) if kind == "layers" else None
+
+
+def _schema(description: Mapping[str, Any]) -> Schema | None:
+    if (document := description.get("schema")) is None:
+        return None
+    from hotloop.tables import Schema
+
+    return Schema.from_json(document)
+
+
+def _layers_model(network: Network, data: bytes) -> LayersModel:
+    arrays = decode_arrays(data)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes != network.parameter_shapes or any(array.dtype.kind != "f" for array in arrays.values()):
+        raise SavedRunError("the saved weights are not those of the saved network", do="Train again.")
+    return LayersModel(network, arrays)
+
+
+def _fill(module: torch.nn.Module, data: bytes, directory: Path) -> None:
+    """Copy the weights into ``module``, or say in one error all that differs."""
+    saved = decode_tensors(data)
+    own = module.state_dict()
+    differences = [f"'{name}' is not in the module" for name in saved if name not in own]
+    differences += [f"'{name}' is not in the run" for name in own if name not in saved]
+    for name in saved.keys() & own.keys():
+        was, now = _kind(saved[name]), _kind(own[name])
+        if was != now:
+            differences.append(f"'{name}' is {was} in the run and {now} in the module")
+    if differences:
+        raise SavedRunError(
+            f"the module does not fit the run '{directory}'",
+            why="; ".join(sorted(differences)),
+            do="Build it as it was for training.",
+        )
+    module.load_state_dict(saved)
+
+
+def _kind(tensor: Any) -> str:
+    """Shape and dtype in words; a state dict may hold other objects than tensors."""
+    shape, dtype = getattr(tensor, "shape", None), getattr(tensor, "dtype", None)
+    return (
+        f"{tuple(shape)} {str(dtype).removeprefix('torch.')}" if shape is not None else type(tensor).__name__
+    )
+
+
+def _field(document: Mapping[str, Any], key: str, kind: type[Value], what: str) -> Value:
+    value = document.get(key)
+    if type(value) is not kind:
+        raise SavedRunError(f"{what} makes no sense", why=f"'{key}' is missing or of the wrong kind")
+    return value
+
+
+def _damaged(path: Path, why: str) -> SavedRunError:
+    return SavedRunError(f"'{path}' is damaged", why=why, do="Restore it from a copy, or train again.")

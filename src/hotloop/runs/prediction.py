@@ -1,0 +1,119 @@
+"""Answers for rows: classes with probabilities, or numbers; and the same as CSV that is safe to open."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.files import write_atomically
+
+__all__ = ["Prediction", "of_classes", "of_numbers"]
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Answers, one for each row.
+
+    Parameters
+    ----------
+    classes : list of str or None
+        The most probable class of each row; None for numbers.
+    probabilities : float32 array of shape (rows, n_classes) or None
+    class_names : tuple of str
+        What the columns of ``probabilities`` stand for.
+    numbers : float64 array of shape (rows,) or (rows, n_outputs), or None
+        In the target's own units; None for classes.
+    notes : tuple of str
+        What a person should know about the rows: values filled, categories unseen.
+    """
+
+    classes: list[str] | None = None
+    probabilities: NDArray[np.float32] | None = None
+    class_names: tuple[str, ...] = ()
+    numbers: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return (
+            len(self.numbers)
+            if self.classes is None and self.numbers is not None
+            else len(self.classes or ())
+        )
+
+    def to_csv(self) -> str:
+        """Return the answers as CSV: "predicted" and, for classes, "probability of <class>" for each.
+
+        Text that a spreadsheet would take for a formula is written with an apostrophe before it.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([_safe(name) for name in self._header()])
+        writer.writerows(self._rows())
+        return text.getvalue()
+
+    def write_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write :meth:`to_csv` to ``path`` in UTF-8.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written; a former one is intact.
+        """
+        return write_atomically(path, self.to_csv().encode("utf-8", "backslashreplace"))
+
+    def _header(self) -> list[str]:
+        if self.numbers is not None and self.numbers.ndim == 2:
+            return [f"predicted {number}" for number in range(1, self.numbers.shape[1] + 1)]
+        return ["predicted", *(f"probability of {name}" for name in self.class_names)]
+
+    def _rows(self) -> Iterator[Sequence[object]]:
+        if self.probabilities is not None and self.classes is not None:
+            cells = {name: _safe(name) for name in self.class_names}
+            for label, row in zip(self.classes, self.probabilities, strict=True):
+                # str of a float32 has the digits that tell it from its neighbours, and no more.
+                yield [cells[label], *map(str, row)]
+        elif self.numbers is not None:
+            yield from self.numbers.reshape(len(self.numbers), -1).tolist()
+
+
+def of_classes(
+    outputs: NDArray[Any], class_names: Sequence[str] | None, notes: tuple[str, ...] = ()
+) -> Prediction:
+    """Return classes and probabilities for logits.
+
+    Parameters
+    ----------
+    outputs : float array of shape (rows, n_classes), or (rows, 1) or (rows,) for the second of two classes
+    class_names : sequence of str or None
+        None names them "0", "1", ...
+    """
+    logits = outputs.reshape(len(outputs), -1)
+    if logits.shape[1] == 1:  # a sigmoid is the softmax of the logit and zero
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    names = tuple(class_names) if class_names else tuple(str(code) for code in range(logits.shape[1]))
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    classes = [names[code] for code in logits.argmax(axis=1).tolist()]
+    return Prediction(classes, probabilities, names, notes=notes)
+
+
+def of_numbers(numbers: NDArray[Any], notes: tuple[str, ...] = ()) -> Prediction:
+    """Return numbers as a prediction."""
+    return Prediction(numbers=numbers.astype(np.float64, copy=False), notes=notes)
+
+
+def _safe(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run as a formula; a number stays as it is."""
+    formula = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if formula else text

@@ -1,0 +1,192 @@
+"""The result of a training run: plain data that reports read and files hold."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.errors import ArgumentError
+from hotloop.files import write_atomically
+from hotloop.program.network import Network
+from hotloop.runs.json_values import to_json_value
+from hotloop.runs.save import save_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hotloop.tables import Schema
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """What a training run did and where it ended.
+
+    Parameters
+    ----------
+    losses, recorded_at : float64 and int64 arrays of shape (records,)
+        The training loss, and the epochs (1-based) it belongs to.
+    validation_losses, validated_at : float64 and int64 arrays of shape (validations,)
+        The same on the validation rows; empty without any.
+    epochs : int
+        Epochs completed.
+    best_epoch : int or None
+        The epoch whose weights were kept, where validation chose them.
+    duration_s, prepare_s : float
+        The training loop alone; capture and compilation before it.
+    engine, device, why : str
+        What ran it, where, and the reason for that choice in one sentence.
+    stopped, stopped_why : str
+        "finished", "patience", "interrupted" or "diverged"; and a sentence about it.
+    seed : int
+        What row order and dropout masks were drawn from.
+    notes : tuple of str
+        What a person should know: conversions, missing classes, settings replaced.
+    settings : dict
+        Loss, optimizer, batch size and the like, as JSON can hold them.
+    network : Network or None
+        The layers; None for a module that only its own code can rebuild.
+    weights : dict of arrays or CPU tensors
+        The state dict at the end, by name.
+    schema : Schema or None
+        How raw columns become features and outputs become answers, where it was trained on a table.
+    metrics : dict of float
+        "test_accuracy", or "test_r2" and "test_rmse".
+    module_name : str
+        The class of the module that was trained.
+    started_at : str or None
+        Date and time in ISO 8601.
+    """
+
+    losses: NDArray[np.float64]
+    recorded_at: NDArray[np.int64]
+    validation_losses: NDArray[np.float64]
+    validated_at: NDArray[np.int64]
+    epochs: int
+    best_epoch: int | None
+    duration_s: float
+    prepare_s: float
+    engine: str
+    device: str
+    why: str
+    stopped: str
+    stopped_why: str
+    seed: int
+    notes: tuple[str, ...]
+    settings: dict[str, object]
+    network: Network | None
+    weights: dict[str, Any]
+    schema: Schema | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    module_name: str = ""
+    started_at: str | None = None
+
+    @property
+    def final_loss(self) -> float:
+        """The last loss recorded; NaN where there is none."""
+        return float(self.losses[-1]) if len(self.losses) else float("nan")
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Path | Figure:
+        """Draw the loss over the epochs.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write the picture; its ending tells the format (png, svg, pdf).
+
+        Returns
+        -------
+        The path written, or without one the matplotlib Figure.
+
+        Raises
+        ------
+        ArgumentError
+            The ending is no picture format.
+        OutputError
+            The file cannot be written.
+        """
+        from hotloop.report.loss_curve import FORMATS, draw, render
+
+        if path is None:
+            return draw(self)
+        image_format = Path(path).suffix.lower().removeprefix(".")
+        if image_format not in FORMATS:
+            raise ArgumentError(f"cannot draw to '{path}'", do=f"End the name in .{', .'.join(FORMATS)}.")
+        return write_atomically(path, render(self, image_format))
+
+    def save(self, path: str | os.PathLike[str], *, plot: bool = False) -> Path:
+        """Save this run as a new directory ``path``, or ``path-2``, ... where that is taken.
+
+        Parameters
+        ----------
+        plot : bool
+            Draw ``loss.png`` into it as well.
+
+        Returns
+        -------
+        The directory that was written; ``hotloop.load`` reads it.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written, or a weight is not a plain array; nothing is left half written.
+        """
+        return save_run(self, Path(path), picture=self._picture() if plot else None)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+        """Return what ``run.json`` holds about this run; what is not finite is None."""
+        return {
+            "engine": self.engine,
+            "device": self.device,
+            "why": self.why,
+            "epochs": int(self.epochs),
+            "duration_s": to_json_value(self.duration_s),
+            "prepare_s": to_json_value(self.prepare_s),
+            "final_loss": to_json_value(self.final_loss),
+            "metrics": to_json_value(self.metrics),
+            "path": None if path is None else os.fspath(path),
+            "started_at": self.started_at,
+            "stopped": self.stopped,
+            "stopped_why": self.stopped_why,
+            "best_epoch": to_json_value(self.best_epoch),
+            "best_validation_loss": to_json_value(self._best_validation_loss()),
+            "seed": int(self.seed),
+            "notes": list(self.notes),
+            "settings": to_json_value(self.settings),
+            "module_name": self.module_name,
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            ("epochs", f"{self.epochs:,} ({self.stopped_why or self.stopped})"),
+            ("loss", f"{self.final_loss:.6g}"),
+            ("validation", self._validation_text()),
+            ("time", f"{self.duration_s:.3g} s, after {self.prepare_s:.3g} s of preparation"),
+            ("engine", f"{self.engine} on {self.device}: {self.why}"),
+            *((name.replace("_", " "), f"{value:.6g}") for name, value in self.metrics.items()),
+            *(("note", note) for note in self.notes),
+        ]
+        return "\n".join([f"Run, {self.stopped}", *(f"  {name:<13} {text}" for name, text in lines if text)])
+
+    __repr__ = __str__
+
+    def _picture(self) -> bytes:
+        from hotloop.report.loss_curve import render
+
+        return render(self)
+
+    def _best_validation_loss(self) -> float | None:
+        kept = self.validation_losses[self.validated_at == self.best_epoch]
+        return float(kept[0]) if len(kept) else None
+
+    def _validation_text(self) -> str:
+        best_loss = self._best_validation_loss()
+        if best_loss is not None:
+            return f"{best_loss:.6g} at epoch {self.best_epoch:,}, whose weights were kept"
+        return f"{self.validation_losses[-1]:.6g}" if len(self.validation_losses) else ""
