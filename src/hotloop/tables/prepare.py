@@ -1,0 +1,274 @@
+"""``prepare``: a table to the arrays that a network trains on, and the schema that goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hotloop.errors import ArgumentError, TableError
+from hotloop.tables.column import Column, Unusable
+from hotloop.tables.columns import COLUMN_KINDS
+from hotloop.tables.guess_task import guess_task
+from hotloop.tables.raw_column import RawColumn
+from hotloop.tables.scaling import SCALINGS, ScalingName
+from hotloop.tables.schema import Schema
+from hotloop.tables.split import Split, split_rows
+from hotloop.tables.table import Table
+from hotloop.tables.target import ClassTarget, NumberTarget, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["PreparedTable", "prepare"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedTable:
+    """A table ready for training.
+
+    Parameters
+    ----------
+    X_train, X_validation, X_test : float32 arrays of shape (rows, n_features)
+        Network inputs, C-contiguous; no rows where a part was not asked for.
+    y_train, y_validation, y_test : int64 arrays of shape (rows,) or float32 arrays of shape (rows, 1)
+        Class codes, or scaled numbers.
+    rows_train, rows_validation, rows_test : int64 arrays of shape (rows,)
+        The row numbers of the table as read, from 0.
+    schema : Schema
+        What was fitted to the training rows.
+    notes : tuple of str
+        What was decided and dropped, as sentences to print.
+    class_counts : int64 array of shape (n_classes,), or None
+        Training rows of each class; None for regression.
+    """
+
+    X_train: NDArray[np.float32]
+    X_validation: NDArray[np.float32]
+    X_test: NDArray[np.float32]
+    y_train: NDArray[np.int64] | NDArray[np.float32]
+    y_validation: NDArray[np.int64] | NDArray[np.float32]
+    y_test: NDArray[np.int64] | NDArray[np.float32]
+    rows_train: NDArray[np.int64]
+    rows_validation: NDArray[np.int64]
+    rows_test: NDArray[np.int64]
+    schema: Schema
+    notes: tuple[str, ...]
+    class_counts: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The arguments of :func:`prepare`, checked."""
+
+    target: str
+    task: Task | Literal["auto"]
+    test_size: float
+    validation_size: float
+    split_seed: int
+    stratify: bool | None
+    scaling: ScalingName
+    ignore: tuple[str, ...]
+
+
+def prepare(
+    table: Table,
+    *,
+    target: str | None = None,
+    task: Task | Literal["auto"] = "auto",
+    test_size: float = 0.2,
+    validation_size: float = 0.0,
+    split_seed: int = 42,
+    stratify: bool | None = None,
+    scaling: ScalingName = "standard",
+    ignore: Iterable[str] = (),
+) -> PreparedTable:
+    """Split a table, fit its columns to the training rows, and turn it into arrays.
+
+    Parameters
+    ----------
+    table : Table
+        What :func:`read` gave.
+    target : str, optional
+        The column to predict; by default the last.
+    task : {"auto", "classification", "regression"}
+        ``"auto"`` guesses from the target, and says so in the notes.
+    test_size : float
+        Part of the rows kept for testing, in [0, 1); rounded up.
+    validation_size : float
+        Part of the remaining rows kept for validation, in [0, 1); rounded up.
+    split_seed : int
+        Of the split, 0 to 2**32 - 1.
+    stratify : bool, optional
+        Whether each part has the classes' proportions. By default it has, save for the packaged iris table.
+    scaling : {"minmax", "standard", "none"}
+        Of number and date columns. Regression targets are standardised unless ``"none"``.
+    ignore : iterable of str
+        Columns not to learn from.
+
+    Returns
+    -------
+    PreparedTable
+
+    Raises
+    ------
+    ArgumentError
+        When an argument is out of its range.
+    TableError
+        When the table cannot be learnt from as it is.
+    """
+    names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    options = _Options(
+        target if target is not None else _last(table, names),
+        task, test_size, validation_size, split_seed, stratify, scaling, names,
+    )  # fmt: skip
+    _check(options, table)
+    raw_target = table.column(options.target)
+    chosen, reason = (task, "") if task != "auto" else guess_task(raw_target)
+    prepare_task = _prepare_classes if chosen == "classification" else _prepare_numbers
+    return prepare_task(table, raw_target, options, (*table.notes, *([reason] if reason else [])))
+
+
+def _prepare_classes(
+    table: Table, raw: RawColumn, options: _Options, notes: tuple[str, ...]
+) -> PreparedTable:
+    target, codes = ClassTarget.fit(raw)
+    stratify = table.stratify_by_default if options.stratify is None else options.stratify
+    kept = np.flatnonzero(codes >= 0)
+    split = _split(kept, options, codes[kept] if stratify else None)
+    counts = np.bincount(codes[split.train], minlength=target.n_outputs)
+    _require_every_class(target, counts, stratify)
+    columns, column_notes = _fit_columns(table, split.train, options)
+    notes = (*notes, *_dropped(table, raw, kept), *_short_test(split, options, len(kept)), *column_notes)
+    ys = [codes[rows] for rows in (split.train, split.validation, split.test)]
+    return _assemble(table, Schema(columns, target), split, ys, notes, counts.astype(np.int64))
+
+
+def _prepare_numbers(
+    table: Table, raw: RawColumn, options: _Options, notes: tuple[str, ...]
+) -> PreparedTable:
+    if options.stratify:
+        raise ArgumentError("stratify is for classes, and this is a regression", do="Leave it out")
+    values = NumberTarget.values(raw)
+    kept = np.flatnonzero(~np.isnan(values))
+    split = _split(kept, options, None)
+    target = NumberTarget.fit(raw, values[split.train], options.scaling)
+    columns, column_notes = _fit_columns(table, split.train, options)
+    ys = [target.scale(values[rows]) for rows in (split.train, split.validation, split.test)]
+    return _assemble(
+        table, Schema(columns, target), split, ys, (*notes, *_dropped(table, raw, kept), *column_notes), None
+    )
+
+
+def _assemble(
+    table: Table,
+    schema: Schema,
+    split: Split,
+    ys: list[NDArray[np.int64]] | list[NDArray[np.float32]],
+    notes: tuple[str, ...],
+    class_counts: NDArray[np.int64] | None,
+) -> PreparedTable:
+    parts = [split.train, split.validation, split.test]
+    Xs, input_notes = schema.inputs(table, parts)
+    return PreparedTable(*Xs, *ys, *parts, schema, (*notes, *input_notes), class_counts)
+
+
+def _split(kept: NDArray[np.int64], options: _Options, classes: NDArray[np.int64] | None) -> Split:
+    """Split the rows that have a target; row numbers are the table's."""
+    split = split_rows(
+        len(kept),
+        test_size=options.test_size,
+        validation_size=options.validation_size,
+        seed=options.split_seed,
+        classes=classes,
+    )
+    return Split(kept[split.train], kept[split.validation], kept[split.test])
+
+
+def _fit_columns(
+    table: Table, rows: NDArray[np.int64], options: _Options
+) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """Fit every column that has something to teach; the notes name the others."""
+    columns: list[Column] = []
+    notes: list[str] = []
+    for name in table.columns:
+        if name == options.target or name in options.ignore:
+            continue
+        raw = table.column(name)
+        try:
+            column, note = _fit_column(raw, rows, options.scaling)
+        except Unusable as reason:
+            notes.append(f"'{name}' {reason}: ignored.")
+            continue
+        columns.append(column)
+        notes += [note] if note else []
+    if not columns:
+        raise TableError(
+            f"table '{table.name}' has no column left to predict '{options.target}' from",
+            why=" ".join(notes) or None,
+        )
+    return tuple(columns), tuple(notes)
+
+
+def _fit_column(raw: RawColumn, rows: NDArray[np.int64], scaling: ScalingName) -> tuple[Column, str]:
+    if raw.kind not in COLUMN_KINDS:
+        raise Unusable(f"holds values of type {raw.series.dtype}")
+    return COLUMN_KINDS[raw.kind].fit(raw, rows, scaling)
+
+
+def _last(table: Table, ignored: tuple[str, ...]) -> str:
+    candidates = [name for name in table.columns if name not in ignored]
+    if not candidates:
+        raise TableError(f"table '{table.name}' has no columns")
+    return candidates[-1]
+
+
+def _check(options: _Options, table: Table) -> None:
+    """Report every argument that is out of its range, together."""
+    wrong = [
+        f"{name} must be at least 0 and below 1, not {size!r}"
+        for name, size in (("test_size", options.test_size), ("validation_size", options.validation_size))
+        if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < 1
+    ]
+    if options.task not in ("auto", "classification", "regression"):
+        wrong.append(f"task must be auto, classification or regression, not {options.task!r}")
+    if options.scaling not in SCALINGS:
+        wrong.append(f"scaling must be {', '.join(SCALINGS[:-1])} or {SCALINGS[-1]}, not {options.scaling!r}")
+    seed = options.split_seed
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        wrong.append(f"split_seed must be a whole number from 0 to 2**32 - 1, not {seed!r}")
+    if options.target in options.ignore:
+        wrong.append(f"the target '{options.target}' cannot be ignored")
+    if wrong:
+        raise ArgumentError("cannot prepare the table: " + "; ".join(wrong))
+    table.require((options.target,), role="target column")
+    table.require(options.ignore, role="column")
+
+
+def _require_every_class(target: ClassTarget, counts: NDArray[np.int64], stratify: bool) -> None:
+    absent = [name for name, count in zip(target.class_names, counts, strict=True) if not count]
+    if absent:
+        raise TableError(
+            f"no training row is of class {', '.join(map(repr, absent[:5]))}"
+            + (f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""),
+            why="all their rows fell into the test or validation part",
+            do=None if stratify else "Stratify the split, or use another split seed",
+        )
+
+
+def _dropped(table: Table, raw: RawColumn, kept: NDArray[np.int64]) -> tuple[str, ...]:
+    n_dropped = table.n_rows - len(kept)
+    if not n_dropped:
+        return ()
+    return (f"{n_dropped:,} row{'s' * (n_dropped != 1)} dropped: the target '{raw.name}' is missing.",)
+
+
+def _short_test(split: Split, options: _Options, n_rows: int) -> tuple[str, ...]:
+    wanted = int(np.ceil(options.test_size * n_rows))
+    if len(split.test) == wanted:
+        return ()
+    return (
+        f"The test part has {len(split.test):,} rows instead of {wanted:,}: rare classes stay in training.",
+    )

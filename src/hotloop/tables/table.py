@@ -1,0 +1,77 @@
+"""A table as it was read: a name and a frame, nothing interpreted yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hotloop.errors import TableError, nearest
+from hotloop.tables.raw_column import RawColumn
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+__all__ = ["MAX_COLUMNS", "Table"]
+
+MAX_COLUMNS = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows and named columns, whatever library holds them.
+
+    Parameters
+    ----------
+    name : str
+        What messages and run directories call it: a file's name without its suffix, or ``"iris"``.
+    frame : narwhals.DataFrame
+        The columns as read; text, numbers and missing values are interpreted by :func:`prepare`.
+    notes : tuple of str
+        What reading had to decide, as sentences to print.
+    stratify_by_default : bool
+        Whether a classification split keeps the classes' proportions unless told otherwise.
+    """
+
+    name: str
+    frame: nw.DataFrame[Any]
+    notes: tuple[str, ...] = ()
+    stratify_by_default: bool = True
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.frame)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in the order of the file."""
+        return tuple(self.frame.columns)
+
+    def column(self, name: str) -> RawColumn:
+        """Return the column called ``name``."""
+        return RawColumn.of(self.frame[name], self.name)
+
+    def require(self, names: tuple[str, ...], *, role: str) -> None:
+        """Raise one TableError that names every column the table lacks.
+
+        Parameters
+        ----------
+        names : tuple of str
+            The columns needed.
+        role : str
+            What they are, in the singular: ``"column"`` or ``"target column"``.
+        """
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            plural = "s" if len(missing) > 1 else ""
+            listed = ", ".join(f"'{name}'" for name in missing)
+            hints = "".join(dict.fromkeys(nearest(name, self.columns) for name in missing))
+            raise TableError(
+                f"table '{self.name}' has no {role}{plural} {listed}",
+                do=f"Its columns are {_listed(self.columns)}.{hints}",
+            )
+
+
+def _listed(names: tuple[str, ...], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
