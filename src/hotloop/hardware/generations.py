@@ -2,7 +2,7 @@
 
 x86 processors are known by CPUID's family and model (refined by stepping and brand where Intel sold several
 generations under one model), Arm cores by LLVM's name, Apple's by their brand. ``year`` is when the
-microarchitecture was launched; for cores that Arm licenses, when it was announced. What is not here is unknown.
+microarchitecture was launched; for cores that Arm licenses, when it was announced. The rest is unknown.
 
 Sources: Intel's and AMD's public product pages and revision guides, the Linux kernel's ``intel-family.h``.
 """
@@ -19,6 +19,7 @@ FEATURE_WORDS = {
     "avx": "AVX",
     "avx2": "AVX2",
     "avx512f": "AVX-512",
+    "avx512vl": "AVX-512 VL",
     "avx512vnni": "AVX-512 VNNI",
     "avx512bf16": "AVX-512 BF16",
     "avxvnni": "AVX-VNNI",
@@ -33,7 +34,7 @@ _SSE: frozenset[str] = frozenset()
 _AVX = _SSE | {"avx"}
 _AVX2 = _AVX | {"avx2"}
 _AVX_VNNI = _AVX2 | {"avxvnni"}
-_AVX512 = _AVX2 | {"avx512f"}
+_AVX512 = _AVX2 | {"avx512f", "avx512vl"}
 _VNNI512 = _AVX512 | {"avx512vnni"}
 _BF16 = _VNNI512 | {"avx512bf16"}
 _AMX = _BF16 | {"avxvnni", "avx512fp16", "amx-tile"}
@@ -131,7 +132,7 @@ X86 = (
     _intel("Emerald Rapids", "5th generation Xeon Scalable", 2023, _AMX, 0xCF),
     _intel("Granite Rapids", "Xeon 6 with performance cores", 2024, _AVX10, 0xAD),
     _intel("Sierra Forest", "Xeon 6 with efficiency cores", 2024, _AVX_VNNI, 0xAF),
-    _intel("Knights Landing", "Xeon Phi x200", 2016, _AVX512, 0x57),
+    _intel("Knights Landing", "Xeon Phi x200", 2016, _AVX2 | {"avx512f"}, 0x57),
     _intel("Silvermont", "Atom, low power", 2013, _SSE, 0x37, 0x4D),
     _intel("Airmont", "Atom, low power", 2015, _SSE, 0x4C),
     _intel("Goldmont", "Atom, low power", 2016, _SSE, 0x5C, 0x5F),

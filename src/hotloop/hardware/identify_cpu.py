@@ -31,6 +31,8 @@ _VENDORS = {
     "0x61": "Apple",
     "0xc0": "Ampere",
 }
+# What decides how fast arithmetic can be; LLVM's versions differ in how they name some of the rest.
+_WORTH_MISSING = frozenset({"avx", "avx2", "avx512f", "amx-tile"})
 # An EC2 instance of Arm's cores whose type says so ("c7g.large") is a Graviton; its year is that of general
 # availability.
 _GRAVITON_TYPE = re.compile(r"^(?:a1|[a-z]+\d+g[a-z]*)\.")
@@ -132,8 +134,10 @@ def _as_graviton(found: Generation) -> Generation:
 
 
 def _hidden_features(reading: CpuReading, known: Generation | None) -> str | None:
-    missing = known.features - reading.features if known and reading.features else frozenset()
-    if not known or not missing:
+    if known is None or not reading.features:
+        return None
+    missing = (known.features & _WORTH_MISSING) - reading.features
+    if not missing:
         return None
     return f"{known.name} normally has {_in_words(missing)}; here it is switched off, hidden or not fitted"
 
