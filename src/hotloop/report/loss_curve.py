@@ -174,5 +174,5 @@ def _mark_first_bad(axes: Axes, run: Run) -> None:
 def _scale(axes: Axes, losses: NDArray[np.float64]) -> None:
     """Use a logarithmic axis where the losses span more than three decades."""
     losses = losses[np.abs(losses) < LARGEST_DRAWN]
-    if len(losses) and losses.min() > 0 and losses.max() / losses.min() > LOG_FROM_RATIO:
+    if len(losses) and losses.min() > 1 / LARGEST_DRAWN and losses.max() > LOG_FROM_RATIO * losses.min():
         axes.set_yscale("log")

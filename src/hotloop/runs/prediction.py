@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hotloop.errors import SavedRunError
 from hotloop.files import write_atomically
 
 __all__ = ["Prediction", "of_classes", "of_numbers"]
@@ -56,11 +55,8 @@ class Prediction:
 
         Text that a spreadsheet would take for a formula is written with an apostrophe before it.
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([_safe(name) for name in self._header()])
-        writer.writerows(self._rows())
-        return text.getvalue()
+        lines = [[_cell(name) for name in self._header()], *self._rows()]
+        return "".join(",".join(line) + "\n" for line in lines)
 
     def write_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write :meth:`to_csv` to ``path`` in UTF-8.
@@ -77,14 +73,15 @@ class Prediction:
             return [f"predicted {number}" for number in range(1, self.numbers.shape[1] + 1)]
         return ["predicted", *(f"probability of {name}" for name in self.class_names)]
 
-    def _rows(self) -> Iterator[Sequence[object]]:
+    def _rows(self) -> Iterator[list[str]]:
         if self.probabilities is not None and self.classes is not None:
-            cells = {name: _safe(name) for name in self.class_names}
+            cells = {name: _cell(name) for name in self.class_names}
             for label, row in zip(self.classes, self.probabilities, strict=True):
                 # str of a float32 has the digits that tell it from its neighbours, and no more.
                 yield [cells[label], *map(str, row)]
         elif self.numbers is not None:
-            yield from self.numbers.reshape(len(self.numbers), -1).tolist()
+            for row in self.numbers[:, np.newaxis] if self.numbers.ndim == 1 else self.numbers:
+                yield [repr(number) for number in row.tolist()]
 
 
 def of_classes(
@@ -97,11 +94,18 @@ def of_classes(
     outputs : float array of shape (rows, n_classes), or (rows, 1) or (rows,) for the second of two classes
     class_names : sequence of str or None
         None names them "0", "1", ...
+
+    Raises
+    ------
+    SavedRunError
+        There are not as many outputs as classes.
     """
-    logits = outputs.reshape(len(outputs), -1)
+    logits = outputs[:, np.newaxis] if outputs.ndim == 1 else outputs
     if logits.shape[1] == 1:  # a sigmoid is the softmax of the logit and zero
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     names = tuple(class_names) if class_names else tuple(str(code) for code in range(logits.shape[1]))
+    if len(names) != logits.shape[1]:
+        raise SavedRunError(f"the network gives {logits.shape[1]} outputs for {len(names)} classes")
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
     classes = [names[code] for code in logits.argmax(axis=1).tolist()]
@@ -113,7 +117,9 @@ def of_numbers(numbers: NDArray[Any], notes: tuple[str, ...] = ()) -> Prediction
     return Prediction(numbers=numbers.astype(np.float64, copy=False), notes=notes)
 
 
-def _safe(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would run as a formula; a number stays as it is."""
-    formula = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
-    return f"'{text}" if formula else text
+def _cell(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run as a formula, and quotes where CSV needs."""
+    if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text):
+        text = f"'{text}"
+    # Python's csv module leaves a lone carriage return unquoted, and then cannot read it.
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text

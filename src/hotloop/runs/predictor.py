@@ -134,7 +134,13 @@ class ModuleModel:
     torch_module: torch.nn.Module
 
     def forward(self, x: FloatArray) -> FloatArray:
-        """Return outputs for ``x``, in evaluation mode; the module's mode is restored afterwards."""
+        """Return outputs for ``x``, in evaluation mode; the module's mode is restored afterwards.
+
+        Raises
+        ------
+        TableError
+            The module refuses rows of this shape.
+        """
         import torch
 
         first = next(self.torch_module.parameters(), torch.zeros(()))
@@ -151,6 +157,8 @@ class ModuleModel:
             self.torch_module.eval()
             with torch.no_grad():
                 return _in_slices(forward, x, int(np.prod(x.shape[1:], initial=256)))
+        except RuntimeError as error:
+            raise TableError(f"the module cannot take rows of shape {x.shape}", why=str(error)) from error
         finally:
             for module, mode in training.items():
                 module.training = mode
