@@ -55,8 +55,8 @@ def load(path: str | os.PathLike[str], *, into: torch.nn.Module | None = None) -
     directory = Path(path)
     _check_is_run(directory)
     run = _document(directory, "run.json", _read(directory, "run.json", SEALED_LIMIT_BYTES))
-    digests = _field(run, "files", dict, "run.json")
-    network_json = _read(directory, "network.json", SEALED_LIMIT_BYTES, digests.get("network.json"))
+    digest = _field(_field(run, "files", dict, "run.json"), "network.json", str, "run.json")
+    network_json = _read(directory, "network.json", SEALED_LIMIT_BYTES, digest)
     description = _document(directory, "network.json", network_json)
     weights = _weights(directory, description)
     network = _network(description)
@@ -70,8 +70,10 @@ def load(path: str | os.PathLike[str], *, into: torch.nn.Module | None = None) -
             f"'{directory}' holds the weights of {description.get('module') or 'a module'}, not its code",
             do=f"Build the module and call hotloop.load({os.fspath(path)!r}, into=model).",
         )
+    schema = _schema(description)
     task = _field(description, "task", str, "network.json")
-    return Predictor(network=network, schema=_schema(description), run=run, task=task, model=model)
+    _check_agreement(task, schema, network)
+    return Predictor(network=network, schema=schema, run=run, task=task, model=model)
 
 
 def _check_is_run(directory: Path) -> None:
@@ -99,7 +101,7 @@ def _near(directory: Path) -> str:
         return ""
 
 
-def _read(directory: Path, name: str, limit_bytes: int, sha256: object = None) -> bytes:
+def _read(directory: Path, name: str, limit_bytes: int, sha256: str | None = None) -> bytes:
     """Return a regular file's bytes, once its size and (where known) its checksum are seen to be right."""
     path = directory / name
     try:
@@ -146,6 +148,19 @@ def _schema(description: Mapping[str, Any]) -> Schema | None:
     from hotloop.tables import Schema
 
     return Schema.from_json(document)
+
+
+def _check_agreement(task: str, schema: Schema | None, network: Network | None) -> None:
+    """Refuse a table, a network and a task that were never trained together."""
+    agreed = task in ("classification", "regression")
+    if schema is not None:
+        agreed &= task == schema.task
+    if schema is not None and network is not None:
+        agreed &= (schema.n_features, schema.n_outputs) == (network.n_inputs, network.n_outputs)
+    if not agreed:
+        raise SavedRunError(
+            "network.json makes no sense", why="its table, its network and its task do not fit"
+        )
 
 
 def _layers_model(network: Network, data: bytes) -> LayersModel:

@@ -89,7 +89,7 @@ class Predictor:
 
             table = rows if isinstance(rows, tables.Table) else tables.read(rows)
             x, notes = self.schema.transform(table)
-            return x, tuple(notes)
+            return x, (*table.notes, *notes)
         try:
             x = np.asarray(rows, dtype=np.float64)
         except (TypeError, ValueError) as error:

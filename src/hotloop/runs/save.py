@@ -100,7 +100,7 @@ def _network_document(run: Run, weights: bytes) -> dict[str, object]:
 def _task(run: Run) -> str:
     """Say what the outputs mean: the table's schema knows, or else the loss, where its outputs are logits."""
     if run.schema is not None:
-        return str(run.schema.task)
+        return run.schema.task
     return "classification" if run.settings.get("loss") in LOSSES_OF_LOGITS else "regression"
 
 
