@@ -62,7 +62,7 @@ def test_validation_has_its_own_line_a_legend_and_the_best_epoch():
     assert not training.is_dashed()
     assert validation.is_dashed()
     assert (best.get_xdata().tolist(), best.get_ydata().tolist()) == ([2], [2.5])
-    assert legend_of(axes) == ["training", "validation", "weights kept (epoch 2)"]
+    assert legend_of(axes) == ["training", "validation", "best validation (epoch 2)"]
 
 
 def test_where_the_loss_stops_being_a_number_is_said():

@@ -26,7 +26,7 @@ def test_it_prints_what_a_person_asks_first(make_run):
         "Run, patience",
         "  epochs        12,000 (no better validation loss for 1 epoch)",
         "  loss          0.3",
-        "  validation    0.25 at epoch 2, whose weights were kept",
+        "  validation    0.25 at epoch 2, the best",
         "  time          0.25 s, after 0 s of preparation",
         "  engine        eager on cpu: it is the only engine",
         "  test accuracy 0.9",

@@ -143,7 +143,7 @@ def _line(axes: Axes, epochs: NDArray[np.int64], losses: NDArray[np.float64], **
 
 
 def _mark_best(axes: Axes, run: Run) -> None:
-    """Put a ring on the validation loss whose weights were kept."""
+    """Put a ring on the best validation loss."""
     at = np.flatnonzero(run.validated_at == run.best_epoch)
     if len(at) and np.abs(run.validation_losses[at[0]]) < LARGEST_DRAWN:
         axes.plot(
@@ -155,7 +155,7 @@ def _mark_best(axes: Axes, run: Run) -> None:
             markeredgecolor=VALIDATION_COLOUR,
             markeredgewidth=2,
             linestyle="",
-            label=f"weights kept (epoch {run.best_epoch:,})",
+            label=f"best validation (epoch {run.best_epoch:,})",
             zorder=5,
         )
 

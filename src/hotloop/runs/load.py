@@ -114,7 +114,7 @@ def _read(directory: Path, name: str, limit_bytes: int, sha256: str | None = Non
     except OSError as error:
         raise SavedRunError(f"cannot read '{path}'", why=error.strerror) from None
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise _damaged(path, "its contents do not match the checksum in run.json")
+        raise _damaged(path, "its contents do not match their checksum")
     return data
 
 

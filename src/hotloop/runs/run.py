@@ -37,7 +37,7 @@ class Run:
     epochs : int
         Epochs completed.
     best_epoch : int or None
-        The epoch whose weights were kept, where validation chose them.
+        The epoch with the best validation loss; with patience, the weights are those of this epoch.
     duration_s, prepare_s : float
         The training loop alone; capture and compilation before it.
     engine, device, why : str
@@ -182,11 +182,11 @@ class Run:
         return render(self)
 
     def _best_validation_loss(self) -> float | None:
-        kept = self.validation_losses[self.validated_at == self.best_epoch]
-        return float(kept[0]) if len(kept) else None
+        best = self.validation_losses[self.validated_at == self.best_epoch]
+        return float(best[0]) if len(best) else None
 
     def _validation_text(self) -> str:
         best_loss = self._best_validation_loss()
         if best_loss is not None:
-            return f"{best_loss:.6g} at epoch {self.best_epoch:,}, whose weights were kept"
+            return f"{best_loss:.6g} at epoch {self.best_epoch:,}, the best"
         return f"{self.validation_losses[-1]:.6g}" if len(self.validation_losses) else ""
