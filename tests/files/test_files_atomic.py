@@ -251,6 +251,26 @@ def test_publish_numbers_names_that_are_taken(tmp_path):
     assert names(runs) == ["iris", "iris-2", "iris-3"]
 
 
+def test_a_directory_reaches_the_disk_before_its_name_and_its_name_after(tmp_path, monkeypatch):
+    events = []
+    real_fsync, real_rename = os.fsync, Path.rename
+
+    def fsync(descriptor):
+        status = os.fstat(descriptor)
+        is_parent = os.path.samestat(status, tmp_path.stat())
+        events.append("parent" if is_parent else "directory" if stat.S_ISDIR(status.st_mode) else "file")
+        real_fsync(descriptor)
+
+    def rename(path, to):
+        events.append("rename")
+        return real_rename(path, to)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", rename)
+    publish_directory(tmp_path, "iris", {"a": b"1", "b": lambda final: b"2"})
+    assert events == ["file", "file", "directory", "rename", "parent"]
+
+
 @pytest.mark.parametrize("taken_by", ["directory", "file", "link"])
 def test_whatever_has_the_name_is_left_alone(tmp_path, taken_by):
     taken = tmp_path / "iris"

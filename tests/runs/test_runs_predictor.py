@@ -79,14 +79,14 @@ def test_slices_of_rows_give_the_same(classifier, rows, n_rows, monkeypatch):
 
 def test_a_module_predicts_in_evaluation_mode_and_keeps_its_own(make_run, rows, tmp_path):
     module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Dropout(0.5)).double()
-    module[1].eval()
+    module[0].eval()
     path = make_run(network=None, weights=module.state_dict()).save(tmp_path / "iris")
     loaded = load(path, into=module)
     prediction = loaded.predict(rows)
     with torch.no_grad():
         expected = module[0](torch.tensor(rows)).softmax(1).numpy()
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-5)
-    assert [part.training for part in module.modules()] == [True, True, False]
+    assert [part.training for part in module.modules()] == [True, False, True]
 
 
 @pytest.mark.parametrize(
