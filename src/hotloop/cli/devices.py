@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import replace
+from itertools import groupby
 from json import dumps
 
 from hotloop.hardware import Cpu, Gpu, Machine, Measured, Memory, describe
@@ -36,8 +38,8 @@ def devices(*, measure: bool = False, json: bool = False) -> None:
 def render(machine: Machine) -> str:
     """Return the machine as plain text for people, in ASCII so that every console can show it."""
     lines = _cpu_lines(machine)
-    for gpu in machine.gpus:
-        lines += ["", *_gpu_lines(gpu)]
+    for _, alike in groupby(machine.gpus, key=_apart_from_use):
+        lines += ["", *_gpu_lines(list(alike))]
     if machine.gpu_status:
         looked_with_torch = bool(machine.cpu.measured)
         hint = "" if looked_with_torch else "; others are looked for with --measure"
@@ -62,7 +64,15 @@ def _cpu_lines(machine: Machine) -> list[str]:
     return _section("CPU", rows, _cpu_meaning(cpu), [*cpu.notes, *_measured_notes(cpu.measured)])
 
 
-def _gpu_lines(gpu: Gpu) -> list[str]:
+def _apart_from_use(gpu: Gpu) -> Gpu:
+    """Return what GPUs of one kind have in common; a measured one stands alone."""
+    return gpu if gpu.measured else replace(gpu, index=0, free_bytes=None)
+
+
+def _gpu_lines(alike: list[Gpu]) -> list[str]:
+    """Describe GPUs that differ in number and free memory only, by the one with the least left."""
+    gpu = min(alike, key=lambda gpu: gpu.free_bytes or 0)
+    several = f" to {alike[-1].index}, all alike" if len(alike) > 1 else ""
     rows = [
         ("product", _known(gpu.name)),
         ("tier", _tier(gpu)),
@@ -72,7 +82,8 @@ def _gpu_lines(gpu: Gpu) -> list[str]:
         ("driver", _driver(gpu)),
         *(("measured", _measured(figures)) for figures in gpu.measured),
     ]
-    return _section(f"GPU {gpu.index}", rows, _gpu_meaning(gpu), [*gpu.notes, *_measured_notes(gpu.measured)])
+    notes = [*gpu.notes, *_measured_notes(gpu.measured)]
+    return _section(f"GPU {alike[0].index}{several}", rows, _gpu_meaning(gpu), notes)
 
 
 def _section(title: str, rows: list[tuple[str, str]], meaning: list[str], notes: list[str]) -> list[str]:
@@ -95,7 +106,7 @@ def _row(label: str, text: str) -> list[str]:
 def _architecture(cpu: Cpu) -> str:
     if cpu.microarchitecture is None:
         return f"{cpu.vendor}, generation unknown" if cpu.vendor else "unknown"
-    line = f", {cpu.generation}" if cpu.generation else ""
+    line = f" ({cpu.generation})" if cpu.generation else ""
     vendor = "" if cpu.microarchitecture.startswith(str(cpu.vendor)) else f"{_known(cpu.vendor)} "
     return f"{vendor}{cpu.microarchitecture}{line}, {_known(cpu.year)}"
 
@@ -135,7 +146,7 @@ def _virtual(machine: Machine) -> str:
     if machine.virtual is None:
         return "unknown whether virtual"
     hypervisor = machine.hypervisor or "hypervisor unknown"
-    return f"virtual ({hypervisor})" if machine.virtual else "real, no hypervisor seen"
+    return f"virtual ({hypervisor})" if machine.virtual else "not virtual"
 
 
 def _tier(gpu: Gpu) -> str:
@@ -148,7 +159,7 @@ def _gpu_architecture(gpu: Gpu) -> str:
     capability = f" (compute capability {gpu.compute_capability})" if gpu.compute_capability else ""
     year = f", {gpu.year}" if gpu.year else ""
     vendor = f"{gpu.vendor}, " if gpu.vendor else ""
-    return f"{vendor}{_known(gpu.architecture)}{capability}{year}"
+    return f"{vendor}{gpu.architecture or 'generation unknown'}{capability}{year}"
 
 
 def _driver(gpu: Gpu) -> str:
@@ -172,22 +183,22 @@ def _measured_notes(measured: tuple[Measured, ...]) -> list[str]:
 
 def _cpu_meaning(cpu: Cpu) -> list[str]:
     numbers = cpu.float32_per_instruction
-    wide = [f"one vector instruction works on {numbers} float32 numbers at once"] if numbers else []
+    wide = [f"One vector instruction works on {numbers} float32 numbers at once."] if numbers else []
     return wide + _cost_of_an_operation(cpu.measured)
 
 
 def _gpu_meaning(gpu: Gpu) -> list[str]:
     room = []
     if gpu.free_bytes:
-        room = [f"the free memory holds {_figure(gpu.free_bytes / 4e9)} thousand million float32 numbers"]
+        room = [f"The free memory holds {_figure(gpu.free_bytes / 4e6)} million float32 numbers."]
     return room + _cost_of_an_operation(gpu.measured)
 
 
 def _cost_of_an_operation(measured: tuple[Measured, ...]) -> list[str]:
     """Set torch's overhead beside the arithmetic that the same device does in that time."""
     return [
-        f"while torch issues one tiny operation, {figures.on} could do "
-        f"{_figure(figures.eager_op_us * figures.gflop_per_s * 1e3)} float32 operations"
+        f"While torch issues one tiny operation, {figures.on} could do "
+        f"{_figure(figures.eager_op_us * figures.gflop_per_s * 1e3)} float32 operations."
         for figures in measured
         if figures.eager_op_us and figures.gflop_per_s
     ]
@@ -200,7 +211,7 @@ def _known(value: object) -> str:
 def _size(size_bytes: int | None) -> str:
     if size_bytes is None:
         return "unknown"
-    units = ((30, "GiB"), (20, "MiB"), (10, "KiB"))
+    units = ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
     shift, unit = next(((shift, unit) for shift, unit in units if size_bytes >> shift), (0, "bytes"))
     return f"{_figure(size_bytes / (1 << shift))} {unit}"
 
