@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,8 @@ class Prediction:
 
         Text that a spreadsheet would take for a formula is written with an apostrophe before it.
         """
-        lines = [[_cell(name) for name in self._header()], *self._rows()]
+        header = [_cell(name) for name in self._header()]
+        lines = itertools.chain([header], self._rows())
         return "".join(",".join(line) + "\n" for line in lines)
 
     def write_csv(self, path: str | os.PathLike[str]) -> Path:
