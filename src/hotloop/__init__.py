@@ -1,1 +1,84 @@
-"""hotloop."""
+"""Train small PyTorch networks on tables, and see where the time goes.
+
+The public names; each is imported when it is first used, so that ``import hotloop`` takes milliseconds.
+
+==================  =======================================================================
+name                what it is
+==================  =======================================================================
+fit                 train a ``torch.nn.Module`` in place
+Run                 what a training run did: plain data that can be drawn and saved
+load                a saved run as a predictor
+callback, Moment    functions that run at declared epochs during training
+tables              a file or frame -> arrays and a schema
+hardware            what machine this is
+errors              everything hotloop raises
+==================  =======================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from hotloop.errors import (
+    ArgumentError,
+    DeviceError,
+    HotloopError,
+    Interrupted,
+    OutOfMemoryError,
+    OutputError,
+    SavedRunError,
+    TableError,
+    UnsupportedError,
+)
+
+if TYPE_CHECKING:
+    from hotloop import hardware, tables
+    from hotloop.runs import Prediction, Predictor, Run, load
+    from hotloop.training import Moment, callback, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "DeviceError",
+    "HotloopError",
+    "Interrupted",
+    "Moment",
+    "OutOfMemoryError",
+    "OutputError",
+    "Prediction",
+    "Predictor",
+    "Run",
+    "SavedRunError",
+    "TableError",
+    "UnsupportedError",
+    "__version__",
+    "callback",
+    "fit",
+    "hardware",
+    "load",
+    "tables",
+]
+
+_HOMES = {
+    "Moment": "hotloop.training",
+    "Prediction": "hotloop.runs",
+    "Predictor": "hotloop.runs",
+    "Run": "hotloop.runs",
+    "callback": "hotloop.training",
+    "fit": "hotloop.training",
+    "load": "hotloop.runs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in ("hardware", "tables"):
+        return importlib.import_module(f"hotloop.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hotloop' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -102,11 +102,18 @@ class OutputError(HotloopError, OSError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was interrupted; ``run`` is what was reached, the model stands at a whole step."""
+    """Training was interrupted; ``run`` is what was reached, the model stands at a whole step.
 
-    def __init__(self, run: Run):
+    Parameters
+    ----------
+    run : Run
+    signal_number : int, optional
+        What interrupted it: SIGINT for Ctrl-C, or SIGTERM.
+    """
+
+    def __init__(self, run: Run, signal_number: int | None = None):
         super().__init__(f"interrupted after epoch {run.epochs}")
-        self.run = run
+        self.run, self.signal_number = run, signal_number
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hotloop.engines.probe import Probe
+
 if TYPE_CHECKING:
     import torch
 
@@ -33,6 +35,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.X)
+
+    @property
+    def all(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """X, y and weight of all rows."""
+        return self.X, self.y, self.weight
 
     @property
     def size_bytes(self) -> int:
@@ -73,6 +80,8 @@ class Task:
         Where to train, as torch names it: "cpu", "cuda:0", "mps".
     threads : int, optional
         CPU threads to use; None leaves torch's number.
+    probe : Probe, optional
+        What one forward pass showed.
     """
 
     model: torch.nn.Module
@@ -87,6 +96,7 @@ class Task:
     seed: int
     device: str
     threads: int | None
+    probe: Probe | None
 
     @cached_property
     def batch_starts(self) -> tuple[int, ...]:

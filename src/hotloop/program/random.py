@@ -57,8 +57,9 @@ def uniforms_of_torch(seed: int) -> Callable[[tuple[int, ...], float, float], ND
 
     def draw(shape: tuple[int, ...], low: float, high: float) -> NDArray[np.float32]:
         word = words.randint(0, 1 << 32, size=shape, dtype=np.uint32)
-        unit = (word & np.uint32((1 << 24) - 1)).astype(np.float32) * np.float32(2.0**-24)
-        return unit * (np.float32(high) - np.float32(low)) + np.float32(low)
+        unit = (word & np.uint32((1 << 24) - 1)) * 2.0**-24
+        # torch's compiled loop fuses multiply and add; in float64 the product of two float32 is exact, as there.
+        return (unit * float(np.float32(high) - np.float32(low)) + float(np.float32(low))).astype(np.float32)
 
     return draw
 

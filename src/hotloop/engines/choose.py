@@ -1,0 +1,140 @@
+"""Which engine and which device run a task, and why, in one sentence each.
+
+The choice depends on the task and the machine alone, never on timings or caches: the same call chooses the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hotloop.engines.eager import EagerEngine
+from hotloop.engines.interface import Engine
+from hotloop.engines.task import Task
+from hotloop.errors import ArgumentError, DeviceError, UnsupportedError, nearest
+from hotloop.hardware import available_accelerator
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ENGINES", "ENGINE_NAMES", "choose_device", "choose_engine"]
+
+ENGINES: Mapping[str, Engine] = {"eager": EagerEngine()}
+"""Fastest first: ``auto`` takes the first that does not refuse."""
+
+ENGINE_NAMES = ("auto", "eager", "native", "graph")
+"""What ``engine=`` takes. Names without an engine yet are refused as not built, not as unknown."""
+
+# An accelerator needs some 300 us to be told what a training step is; a CPU core or two do about this many
+# floating point operations meanwhile. A rule of thumb, good to a factor of three.
+_FLOP_WORTH_AN_ACCELERATOR = 50e6
+_DENSE_LAYERS_ONLY = ("Linear", "Bilinear", "Embedding", "EmbeddingBag")
+
+
+def check_engine_name(name: str) -> None:
+    """Raise the error for an engine that does not exist.
+
+    Raises
+    ------
+    ArgumentError
+        If nothing has that name.
+    UnsupportedError
+        If the engine is planned but not built.
+    """
+    if name not in ENGINE_NAMES:
+        raise ArgumentError(f"unknown engine {name!r}.{nearest(name, ENGINE_NAMES)}", do="use " + ", ".join(ENGINE_NAMES))
+    if name != "auto" and name not in ENGINES:
+        raise UnsupportedError(
+            f"engine {name!r} cannot run this task", why="this version has no such engine", do='use engine="eager"'
+        )
+
+
+def choose_engine(name: str, task: Task) -> tuple[Engine, str]:
+    """Return the engine for a task and the reason.
+
+    Raises
+    ------
+    UnsupportedError
+        If the engine asked for cannot run the task.
+    """
+    check_engine_name(name)
+    if name != "auto":
+        engine = ENGINES[name]
+        if reason := engine.refusal(task):
+            raise UnsupportedError(f"engine {name!r} cannot run this task", why=reason, do='use engine="auto"')
+        return engine, "asked for"
+    refusals = []
+    for engine in ENGINES.values():
+        reason = engine.refusal(task)
+        if reason is None:
+            return engine, "; ".join(refusals) or "it runs every module as it is, hooks included"
+        refusals.append(f"{engine.name} cannot: {reason}")
+    raise AssertionError("eager refuses nothing")
+
+
+def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[str, str]:
+    """Return the device to train on, as torch names it, and the reason.
+
+    Parameters
+    ----------
+    name : str
+        "auto", or a device by torch's name: "cpu", "cuda", "cuda:1", "mps", "xpu".
+    model : torch.nn.Module
+    batch_size : int
+        Rows of a step.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such kind of device.
+    DeviceError
+        If this machine, or this torch, lacks the device.
+    """
+    if name != "auto":
+        return _named_device(name), "asked for"
+    home = next(model.parameters()).device
+    if home.type != "cpu":
+        return str(home), "the model is there"
+    accelerator = available_accelerator()
+    if accelerator is None:
+        return "cpu", "torch sees no GPU here"
+    flop = _step_flop(model, batch_size)
+    if flop is not None and flop < _FLOP_WORTH_AN_ACCELERATOR:
+        return "cpu", (
+            f"a step is about {flop / 1e6:.2g} million floating point operations, "
+            f"fewer than a CPU does while {accelerator} is being told what to do"
+        )
+    return accelerator, "a step is enough work to occupy it"
+
+
+def _named_device(name: str) -> str:
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ArgumentError(f"{name!r} is not a device", do="use auto, cpu, cuda, cuda:1, mps or xpu") from None
+    if device.type not in ("cpu", "cuda", "mps", "xpu"):
+        raise ArgumentError(f"{name!r} is not a device hotloop trains on", do="use auto, cpu, cuda, mps or xpu")
+    if device.type == "cpu":
+        return "cpu"
+    backend = getattr(torch, device.type)
+    if not backend.is_available():
+        raise DeviceError(
+            f"there is no device {name!r} here",
+            why=f"torch {torch.__version__} sees none",
+            do='use device="cpu" or device="auto"',
+            see="hotloop devices",
+        )
+    if device.index is not None and device.index >= backend.device_count():
+        raise DeviceError(f"there is no device {name!r} here", why=f"torch sees {backend.device_count()} of the kind")
+    return name
+
+
+def _step_flop(model: torch.nn.Module, batch_size: int) -> float | None:
+    """Floating point operations of a step, if the model is made of dense layers; None if that cannot be told."""
+    layers = [module for module in model.modules() if next(module.parameters(recurse=False), None) is not None]
+    if any(type(layer).__name__ not in _DENSE_LAYERS_ONLY and "Norm" not in type(layer).__name__ for layer in layers):
+        return None
+    # Forward, gradient of the inputs, gradient of the weights: a multiply and an add each.
+    return 6.0 * batch_size * sum(p.numel() for p in model.parameters() if p.ndim >= 2)

@@ -1,0 +1,282 @@
+"""The reference engine: runs the module itself, step by step, as the loop one would write by hand.
+
+::
+
+    for each step:
+        output = model(X)                # never model.forward: hooks always run
+        loss = criterion(output, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+Everything later is checked and measured against it. What it adds to the hand-written loop costs nothing: rows are
+sliced on the device instead of going through a DataLoader; on an accelerator losses stay there and are read back once
+per :meth:`EagerSession.advance`; a step that does not fit into memory is done in slices whose gradients add up.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hotloop.engines.dropout import DropoutMasks
+from hotloop.engines.interface import FloatArray, State
+from hotloop.engines.losses import RowLoss
+from hotloop.engines.memory import cannot_slice, empty_cache, fit_into_memory, is_out_of_memory
+from hotloop.engines.task import Rows, Task
+from hotloop.engines.threads import torch_threads
+from hotloop.engines.torch_state import clone, generators, move, restore_generators
+from hotloop.errors import OutOfMemoryError
+from hotloop.program.random import row_order
+
+if TYPE_CHECKING:
+    import torch
+
+    _Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+
+__all__ = ["EagerEngine", "EagerSession"]
+
+# Rows evaluated at once where validation rows outnumber a training step's.
+_EVALUATION_ROWS = 8192
+
+
+class EagerEngine:
+    """Runs whatever torch runs."""
+
+    name = "eager"
+
+    def refusal(self, task: Task) -> str | None:
+        """Return None: there is no task that eager cannot run."""
+        return None
+
+    def prepare(self, task: Task) -> EagerSession:
+        """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
+        return EagerSession(task, slices=fit_into_memory(task))
+
+
+class EagerSession:
+    """A task under way in eager torch; see :class:`hotloop.engines.interface.Session`.
+
+    Parameters
+    ----------
+    task : Task
+    slices : int
+        Parts in which each step is done; 1 unless memory is short.
+    """
+
+    def __init__(self, task: Task, slices: int = 1):
+        import torch
+
+        self.step = 0
+        self.notes: tuple[str, ...] = ()
+        self._task = task
+        self._home = next(task.model.parameters()).device
+        move(task, task.device)
+        self._training = task.training.to(task.device)
+        self._validation = task.validation and task.validation.to(task.device)
+        self._on_cpu = torch.device(task.device).type == "cpu"
+        self._row_loss = RowLoss.of(task.loss)
+        self._needs_closure = _needs_closure(task.optimizer)
+        self._parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
+        self._clip_grad_norm = torch.nn.utils.clip_grad_norm_
+        self._dropout = DropoutMasks(task.model, task.seed)
+        self._is_full_batch = task.steps_per_epoch == 1 and not task.shuffle
+        self._order: torch.Tensor | None = None
+        self._order_epoch = -1
+        self._slices = 1
+        if slices > 1:
+            self._use_slices(slices)
+
+    def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
+        """Do the next steps; see :class:`hotloop.engines.interface.Session`."""
+        import torch
+
+        kept: list[Any] = []
+        with torch_threads(self._task.threads):
+            for X, y, weight in self._batches(n_steps, lr_table):
+                loss = self._update(X, y, weight)
+                kept.append(loss.item() if self._on_cpu else loss.detach())
+                self.step += 1
+        if not self._on_cpu:
+            kept = torch.stack(kept).tolist()
+        return np.array(kept, dtype=np.float64)
+
+    def evaluate(self) -> float:
+        """Return the loss over the validation rows; see :class:`hotloop.engines.interface.Session`."""
+        import torch
+
+        rows, model = self._validation, self._task.model
+        assert rows is not None, "evaluate() without validation rows"
+        modes = [(module, module.training) for module in model.modules()]
+        with torch_threads(self._task.threads), torch.no_grad():
+            model.eval()
+            try:
+                return float(self._evaluate_rows(rows))
+            finally:
+                for module, training in modes:
+                    module.training = training
+
+    def state(self, *, weights_only: bool = False) -> State:
+        """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        weights = {name: clone(value) for name, value in self._task.model.state_dict().items()}
+        if weights_only:
+            return State(self.step, weights, None, {})
+        return State(self.step, weights, clone(self._task.optimizer.state_dict()), generators(self._task.device))
+
+    def load_state(self, state: State) -> None:
+        """Stand where ``state`` was taken; see :class:`hotloop.engines.interface.Session`."""
+        self.step = state.step
+        self._task.model.load_state_dict(state.model)
+        if state.optimizer is not None:
+            self._task.optimizer.load_state_dict(clone(state.optimizer))
+        restore_generators(state.generators)
+
+    def close(self) -> None:
+        """Put model and optimizer state back where they were; see :class:`hotloop.engines.interface.Session`."""
+        self._dropout.remove()
+        move(self._task, self._home)
+
+    def _batches(self, n_steps: int, lr_table: FloatArray | None) -> Iterator[_Batch]:
+        """Yield the rows of the next steps, with each epoch's learning rates set before its first."""
+        first_epoch = self.step // self._task.steps_per_epoch
+        last = self.step + n_steps
+        while self.step < last:
+            epoch, step_of_epoch = divmod(self.step, self._task.steps_per_epoch)
+            if lr_table is not None:
+                self._set_learning_rates(lr_table[epoch - first_epoch])
+            elif self._is_full_batch:
+                # Nothing tells one epoch from the next: no need to come back here between them.
+                yield from itertools.repeat(self._training.all, last - self.step)
+                return
+            yield from self._batches_of(epoch, range(step_of_epoch, step_of_epoch + last - self.step))
+
+    def _batches_of(self, epoch: int, steps: range) -> Iterator[_Batch]:
+        rows, task = self._training, self._task
+        if self._is_full_batch:
+            yield rows.all
+            return
+        order = self._row_order(epoch)
+        for index in steps[: task.steps_per_epoch - steps.start]:
+            start, stop = task.batch(index)
+            if order is None:
+                chosen = slice(start, stop)
+                yield rows.X[chosen], rows.y[chosen], None if rows.weight is None else rows.weight[chosen]
+            else:
+                at = order[start:stop]
+                weight = None if rows.weight is None else rows.weight.index_select(0, at)
+                yield rows.X.index_select(0, at), rows.y.index_select(0, at), weight
+
+    def _row_order(self, epoch: int) -> torch.Tensor | None:
+        import torch
+
+        if not self._task.shuffle:
+            return None
+        if self._order_epoch != epoch:
+            order = row_order(len(self._training), self._task.seed, epoch)
+            self._order, self._order_epoch = torch.from_numpy(order).to(self._task.device), epoch
+        return self._order
+
+    def _update(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Change the weights once; return the loss before."""
+        while True:
+            try:
+                if self._needs_closure:
+                    return self._task.optimizer.step(lambda: self._gradients(X, y, weight))  # type: ignore[no-any-return, call-overload]
+                loss = self._gradients(X, y, weight)
+                self._task.optimizer.step()
+                return loss
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here, outside the except block, does the traceback let go of the tensors.
+            self._recover_memory(len(X))
+
+    def _gradients(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Leave the gradients of this step's loss in the parameters; return the loss."""
+        task = self._task
+        if self._slices == 1:
+            self._dropout.start_step(self.step)
+            loss = self._loss(task.model(X), y, weight)
+            task.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            loss = self._gradients_in_slices(X, y, weight)
+        if task.clip_grad_norm is not None:
+            self._clip_grad_norm(self._parameters, task.clip_grad_norm)
+        return loss
+
+    def _gradients_in_slices(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        assert self._row_loss is not None, "slices need a loss that can be taken apart"
+        rows_each = -(-len(X) // self._slices)
+        self._task.optimizer.zero_grad()
+        whole: torch.Tensor | float = 0.0
+        normaliser: torch.Tensor | float | None = None
+        for start in range(0, len(X), rows_each):
+            part = slice(start, start + rows_each)
+            self._dropout.start_step(self.step, first_row=start)
+            output = self._task.model(X[part])
+            if normaliser is None:
+                shape_of_all = output.detach()[:1].expand(len(X), *output.shape[1:])
+                normaliser = self._row_loss.normaliser(shape_of_all, y, weight)
+            loss = self._row_loss.total(output, y[part], None if weight is None else weight[part]) / normaliser
+            loss.backward()  # type: ignore[no-untyped-call]
+            whole = whole + loss.detach()
+        return whole  # type: ignore[return-value]
+
+    def _loss(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        if weight is None:
+            return self._task.loss(output, y)
+        assert self._row_loss is not None, "sample weights need a loss that can be taken apart"
+        return self._row_loss(output, y, weight)
+
+    def _evaluate_rows(self, rows: Rows) -> float | torch.Tensor:
+        at_once = max(self._task.batch_size, _EVALUATION_ROWS)
+        model = self._task.model
+        if len(rows) <= at_once or self._row_loss is None:
+            return self._loss(model(rows.X), rows.y, rows.weight)
+        total: Any = 0.0
+        for start in range(0, len(rows), at_once):
+            part = slice(start, start + at_once)
+            output = model(rows.X[part])
+            if start == 0:
+                shape_of_all = output[:1].expand(len(rows), *output.shape[1:])
+                normaliser = self._row_loss.normaliser(shape_of_all, rows.y, rows.weight)
+            total += self._row_loss.total(output, rows.y[part], None if rows.weight is None else rows.weight[part])
+        return total / normaliser  # type: ignore[no-any-return]
+
+    def _set_learning_rates(self, rates: FloatArray) -> None:
+        import torch
+
+        for group, rate in zip(self._task.optimizer.param_groups, rates.tolist(), strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _recover_memory(self, n_rows: int) -> None:
+        """Free what can be freed and halve the rows done at once; raise when that would change the mathematics."""
+        self._task.optimizer.zero_grad()
+        gc.collect()
+        empty_cache(self._task.device)
+        if self._slices >= n_rows or cannot_slice(self._task):
+            raise OutOfMemoryError(
+                f"a training step of {n_rows} rows does not fit into the memory of {self._task.device}",
+                why=cannot_slice(self._task) or "not even one row at a time fits",
+                do='use a smaller batch_size or network, or device="cpu"',
+            )
+        self._use_slices(min(self._slices * 2, n_rows))
+
+    def _use_slices(self, slices: int) -> None:
+        self._slices = slices
+        self.notes = (f"memory is short: each step is done in {slices} slices of its rows, with the same result",)
+
+
+def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer evaluates the loss itself, like LBFGS."""
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty

@@ -1,0 +1,140 @@
+"""torch's built-in losses, taken apart into a sum over rows and what that sum is divided by.
+
+A loss with ``reduction="mean"`` is ``sum(rows) / normaliser``. Taken apart, rows can be weighted, and a step too large
+for memory can be done in slices whose gradients add up to those of the whole.
+
+A new loss is one row in :data:`_KINDS`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["RowLoss", "loss_name"]
+
+# By class in torch.nn and function in torch.nn.functional: "classes" divides by the (class-weighted) number of
+# rows whose label counts, "elements" by the number of elements.
+_KINDS: Mapping[str, str] = {
+    "CrossEntropyLoss": "classes",
+    "cross_entropy": "classes",
+    "NLLLoss": "classes",
+    "nll_loss": "classes",
+    "BCEWithLogitsLoss": "elements",
+    "binary_cross_entropy_with_logits": "elements",
+    "BCELoss": "elements",
+    "binary_cross_entropy": "elements",
+    "MSELoss": "elements",
+    "mse_loss": "elements",
+    "L1Loss": "elements",
+    "l1_loss": "elements",
+    "HuberLoss": "elements",
+    "huber_loss": "elements",
+    "SmoothL1Loss": "elements",
+    "smooth_l1_loss": "elements",
+    "SoftMarginLoss": "elements",
+    "soft_margin_loss": "elements",
+    "PoissonNLLLoss": "elements",
+    "poisson_nll_loss": "elements",
+}
+
+
+def loss_name(loss: Callable[..., Any]) -> str:
+    """Return the name of a loss: its class, or its function's name."""
+    import torch
+
+    if isinstance(loss, torch.nn.Module):
+        return type(loss).__name__
+    if isinstance(loss, partial):
+        return loss_name(loss.func)
+    return getattr(loss, "__name__", type(loss).__name__)
+
+
+@dataclass(frozen=True)
+class RowLoss:
+    """A built-in loss, row by row.
+
+    Parameters
+    ----------
+    name : str
+        As in torch.
+    kind : str
+        "classes" or "elements".
+    reduction : str
+        "mean" or "sum", as the loss given had it.
+    each : callable
+        The same loss with ``reduction="none"``.
+    class_weight : tensor of shape (classes,), optional
+    ignore_index : int
+    """
+
+    name: str
+    kind: str
+    reduction: str
+    each: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    class_weight: torch.Tensor | None
+    ignore_index: int
+
+    @classmethod
+    def of(cls, loss: Callable[..., Any]) -> RowLoss | None:
+        """Return the loss taken apart, or None if it is none of torch's built-in ones."""
+        import torch
+
+        name = loss_name(loss)
+        if name not in _KINDS:
+            return None
+        if isinstance(loss, torch.nn.Module):
+            if type(loss) is not getattr(torch.nn, name, None):
+                return None
+            each: Any = copy.copy(loss)
+            each.reduction = "none"
+            settings: Mapping[str, Any] = {
+                key: getattr(loss, key, None) for key in ("reduction", "weight", "ignore_index")
+            }
+        else:
+            function = loss.func if isinstance(loss, partial) else loss
+            if function is not getattr(torch.nn.functional, name, None) or (
+                isinstance(loss, partial) and loss.args
+            ):
+                return None
+            settings = loss.keywords if isinstance(loss, partial) else {}
+            each = partial(loss, reduction="none")
+        ignore_index = settings.get("ignore_index")
+        return cls(
+            name=name,
+            kind=_KINDS[name],
+            reduction=settings.get("reduction") or "mean",
+            each=each,
+            class_weight=settings.get("weight") if _KINDS[name] == "classes" else None,
+            ignore_index=-100 if ignore_index is None else ignore_index,
+        )
+
+    def total(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Return the sum of the rows' losses, each times its weight; a scalar."""
+        rows = self.each(output, y)
+        if weight is None:
+            return rows.sum()
+        return (rows.reshape(len(weight), -1).sum(dim=1) * weight).sum()
+
+    def normaliser(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> float | torch.Tensor:
+        """Return what :meth:`total` over these rows is divided by; ``output`` gives only shapes."""
+        if self.reduction == "sum":
+            return 1.0
+        labels = self.kind == "classes" and not y.is_floating_point()
+        if weight is not None:
+            per_row = y.numel() // len(y) if labels or self.kind == "elements" else 1
+            return weight.sum() * per_row
+        if labels:
+            counted = y[y != self.ignore_index]
+            return counted.numel() if self.class_weight is None else self.class_weight[counted].sum()
+        return output.numel() if self.kind == "elements" else output.numel() // output.shape[1]
+
+    def __call__(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Return the loss over these rows: ``sum(weight * rows) / sum(weight)``."""
+        return self.total(output, y, weight) / self.normaliser(output, y, weight)

@@ -1,0 +1,56 @@
+"""What a training task changes in torch: copied, moved between devices, put back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hotloop.engines.task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["clone", "generators", "move", "restore_generators"]
+
+
+def clone(value: Any) -> Any:
+    """Return a copy of a ``state_dict`` or part of one; tensors in it are copied, detached."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: clone(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(clone(item) for item in value)
+    return value
+
+
+def move(task: Task, device: str | torch.device) -> None:
+    """Put the model and the optimizer's state on a device; parameters stay the same objects."""
+    import torch
+
+    if all(tensor.device == torch.device(device) for tensor in task.model.parameters()):
+        return
+    task.model.to(device)
+    # Loading its own state makes the optimizer cast each tensor to where its parameter is now.
+    task.optimizer.load_state_dict(task.optimizer.state_dict())
+
+
+def generators(device: str) -> dict[str, torch.Tensor]:
+    """Return the states of torch's random generators that a model on ``device`` may draw from."""
+    import torch
+
+    states = {"cpu": torch.get_rng_state()}
+    kind = torch.device(device).type
+    if kind != "cpu":
+        states[kind] = getattr(torch, kind).get_rng_state()
+    return states
+
+
+def restore_generators(states: dict[str, torch.Tensor]) -> None:
+    """Put the generators back to the given states."""
+    import torch
+
+    for kind, state in states.items():
+        module = torch if kind == "cpu" else getattr(torch, kind)
+        module.set_rng_state(state.cpu())

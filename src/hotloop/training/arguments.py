@@ -1,0 +1,136 @@
+"""The arguments of ``fit``, checked before anything is touched; several mistakes are reported together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hotloop.errors import ArgumentError
+from hotloop.training.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["check_model_and_optimizer", "check_settings"]
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise one error that names every setting of ``fit`` that makes no sense.
+
+    Raises
+    ------
+    ArgumentError
+        With all mistakes in one message.
+    """
+    mistakes = [
+        *_unless_count(settings, "epochs"),
+        *_unless_count(settings, "batch_size", optional=True),
+        *_unless_count(settings, "validate_every"),
+        *_unless_count(settings, "record_every"),
+        *_unless_count(settings, "patience", optional=True),
+        *_unless_count(settings, "threads", optional=True),
+    ]
+    clip, seed = settings.clip_grad_norm, settings.seed
+    if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
+        mistakes.append(f"clip_grad_norm is {clip!r}; it must be a number above 0")
+    if seed is not None and not (_is_integer(seed) and 0 <= seed < 1 << 63):
+        mistakes.append(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")
+    if settings.progress not in ("auto", True, False):
+        mistakes.append(f"progress is {settings['progress']!r}; it must be 'auto', True or False")
+    if (settings.X_val is None) != (settings.y_val is None):
+        mistakes.append("X_val and y_val must be given together")
+    if settings.patience is not None and settings.X_val is None:
+        mistakes.append("patience needs validation rows: give X_val and y_val")
+    if settings.shuffle and settings.batch_size is None:
+        mistakes.append("shuffle=True needs a batch_size: a full batch has no order of rows to change")
+    mistakes += _callback_mistakes(settings.callbacks)
+    if not callable(settings.loss):
+        mistakes.append(f"loss is {settings['loss']!r}; it must be a torch loss, or a function of (output, y)")
+    if mistakes:
+        raise ArgumentError("; ".join(mistakes), see="help(hotloop.fit)")
+
+
+def check_model_and_optimizer(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Any,
+) -> None:
+    """Raise where model, optimizer and schedule do not belong together.
+
+    Raises
+    ------
+    ArgumentError
+        Naming what is wrong.
+    """
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ArgumentError(
+            f"optimizer must be a torch optimizer, not {_named(optimizer)}",
+            do="for example torch.optim.SGD(model.parameters(), lr=0.01)",
+        )
+    _check_parameters(model, optimizer)
+    if schedule is None:
+        return
+    if not isinstance(schedule, (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)):
+        raise ArgumentError(f"schedule must be a torch learning rate scheduler, not {_named(schedule)}")
+    if schedule.optimizer is not optimizer:
+        raise ArgumentError("schedule belongs to another optimizer", do="build it from the optimizer given to fit")
+
+
+def _check_parameters(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    from torch.nn.parameter import is_lazy
+
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    if any(is_lazy(parameter) for parameter in model.parameters()):
+        raise ArgumentError(
+            "the model has lazy layers whose sizes are not known yet", do="call model(X[:1]) once, then build the optimizer"
+        )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ArgumentError("the model has no parameter to train")
+    optimized = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if any(id(parameter) not in names for parameter in optimized):
+        raise ArgumentError(
+            "the optimizer holds parameters that are not the model's", do="build it from model.parameters()"
+        )
+    if not any(parameter.requires_grad for parameter in optimized):
+        raise ArgumentError("the optimizer holds no parameter that can be trained")
+    devices = sorted({str(tensor.device) for tensor in [*model.parameters(), *model.buffers()]})
+    if len(devices) > 1:
+        raise ArgumentError(f"the model is spread over {', '.join(devices)}", do="put it on one device")
+    if devices == ["meta"]:
+        raise ArgumentError("the model is on the meta device: it has shapes but no weights")
+
+
+def _callback_mistakes(callbacks: Sequence[Callable[..., Any]]) -> list[str]:
+    if not isinstance(callbacks, (list, tuple)):
+        return [f"callbacks must be a list of functions, not {type(callbacks).__name__}"]
+    mistakes = [f"callback {callback!r} cannot be called" for callback in callbacks if not callable(callback)]
+    for callback in callbacks:
+        every = getattr(callback, "every", 1)
+        if not (_is_integer(every) and every >= 1):
+            mistakes.append(f"callback {_named(callback)} has every = {every!r}; it must be a whole number from 1 on")
+    return mistakes
+
+
+def _unless_count(settings: Settings, name: str, optional: bool = False) -> list[str]:
+    value = getattr(settings, name)
+    if optional and value is None:
+        return []
+    return [] if _is_integer(value) and value >= 1 else [f"{name} is {value!r}; it must be a whole number from 1 on"]
+
+
+def _is_integer(value: Any) -> bool:
+    # NumPy's integers count, bool does not.
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _named(value: Any) -> str:
+    return getattr(value, "__name__", None) or type(value).__name__

@@ -1,0 +1,184 @@
+"""A run's state in one file, from which it goes on as if it had never stopped.
+
+The file is a line with the format, a line with the SHA-256 of the rest, and a safetensors block whose header carries
+the state as JSON, with each tensor named where it stood. Nothing in it is executable, and every damaged byte is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hotloop.errors import SavedRunError, UnsupportedError
+from hotloop.files import check_writable, write_atomically
+
+__all__ = ["Checkpoint", "Fingerprint"]
+
+_FORMAT = b"hotloop checkpoint 1\n"
+_INTERVAL_S = 10.0
+_DIGEST_LENGTH = 64
+
+
+class Fingerprint:
+    """A digest of everything that must be the same for a run to go on: data, network, settings."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, name: str, value: object) -> None:
+        """Take a setting, a tensor or None into account."""
+        import torch
+
+        self._digest.update(f"|{name}=".encode())
+        if isinstance(value, torch.Tensor):
+            self._digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            # Viewed as bytes, since NumPy does not know every dtype of torch's.
+            data = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            self._digest.update(memoryview(data))
+        else:
+            self._digest.update(repr(value).encode())
+
+    def text(self) -> str:
+        """Return the digest in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+class Checkpoint:
+    """The checkpoint of one run.
+
+    Parameters
+    ----------
+    path : path
+        The file; the folder must exist.
+    fingerprint : str
+    seed : int
+        The run's own; kept in the file, since a run without a given seed must go on with the one it drew.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written there.
+    """
+
+    def __init__(self, path: str | Path, fingerprint: str, seed: int):
+        self._path, self._fingerprint, self._seed = Path(path), fingerprint, seed
+        check_writable(self._path.parent)
+        self._written_s = time.perf_counter()
+
+    def is_due(self) -> bool:
+        """Whether the last writing is long enough ago."""
+        return time.perf_counter() - self._written_s >= _INTERVAL_S
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Save a state; the former file stays until the new one is whole."""
+        write_atomically(self._path, _encode({"fingerprint": self._fingerprint, "seed": self._seed, "state": state}))
+        self._written_s = time.perf_counter()
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the state saved, or None if there is no file.
+
+        Raises
+        ------
+        SavedRunError
+            If the file is damaged, or of another run.
+        """
+        content = _read(self._path)
+        if content is None:
+            return None
+        if content["fingerprint"] != self._fingerprint:
+            raise SavedRunError(
+                f"the checkpoint '{self._path}' is of another run",
+                why="data, network or settings are not those it was made with",
+                do="give the same arguments to go on, or another checkpoint path to start anew",
+            )
+        state: dict[str, Any] = content["state"]
+        return state
+
+
+def saved_seed(path: str | Path) -> int | None:
+    """Return the seed of the run that a checkpoint belongs to, or None if there is no file."""
+    content = _read(Path(path))
+    return None if content is None else content["seed"]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SavedRunError(f"the checkpoint '{path}' cannot be read", why=error.strerror) from None
+    return _decode(data, path)
+
+
+def _encode(content: dict[str, Any]) -> bytes:
+    from safetensors.torch import save
+
+    tensors: dict[str, Any] = {}
+    document = json.dumps(_to_json(content, tensors))
+    block = save(tensors, metadata={"hotloop": document})
+    return _FORMAT + hashlib.sha256(block).hexdigest().encode() + b"\n" + block
+
+
+def _decode(data: bytes, path: Path) -> dict[str, Any]:
+    from safetensors.torch import load
+
+    start = len(_FORMAT) + _DIGEST_LENGTH + 1
+    block = data[start:]
+    expected = _FORMAT + hashlib.sha256(block).hexdigest().encode() + b"\n"
+    if data[:start] != expected:
+        raise SavedRunError(
+            f"the checkpoint '{path}' is damaged, or no checkpoint of this version", do="remove it to start anew"
+        )
+    # safetensors: eight bytes with the header's length, then the header as JSON.
+    header = json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])
+    content: dict[str, Any] = _from_json(json.loads(header["__metadata__"]["hotloop"]), load(block))
+    return content
+
+
+def _to_json(value: Any, tensors: dict[str, Any]) -> Any:
+    """Return the value as JSON can hold it, with tensors put aside; what JSON lacks is marked by a key with $."""
+    import torch
+
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else {"$float": repr(value)}
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        name = f"t{len(tensors)}"
+        is_array = isinstance(value, np.ndarray)
+        tensors[name] = (torch.from_numpy(value.copy()) if is_array else value.detach().cpu().clone()).contiguous()
+        return {"$array" if is_array else "$tensor": name}
+    if isinstance(value, tuple):
+        return {"$tuple": [_to_json(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [_to_json(item, tensors) for item in value]
+    if isinstance(value, dict):
+        return {"$dict": [[_to_json(key, tensors), _to_json(item, tensors)] for key, item in value.items()]}
+    raise UnsupportedError(
+        f"a checkpoint cannot hold a {type(value).__name__}",
+        why="checkpoints are numbers and text, nothing executable",
+        do="train without checkpoint=, or with another optimizer or schedule",
+    )
+
+
+def _from_json(value: Any, tensors: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_from_json(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "$tensor":
+        return tensors[content]
+    if kind == "$array":
+        return tensors[content].numpy()
+    if kind == "$float":
+        return float(content)
+    if kind == "$tuple":
+        return tuple(_from_json(item, tensors) for item in content)
+    return {_from_json(key, tensors): _from_json(item, tensors) for key, item in content}

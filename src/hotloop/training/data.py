@@ -1,0 +1,245 @@
+"""What ``fit`` is given as ``X`` and ``y`` -> tensors of the dtype and shape that model and loss take.
+
+Conversions are said once, in the run's notes; nothing is ever broadcast or guessed into shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.probe import Probe
+from hotloop.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["check_labels", "features", "row_weights", "targets", "try_loss"]
+
+_Loss = Callable[..., Any]
+
+
+def features(X: Any, model: torch.nn.Module, name: str = "X") -> tuple[torch.Tensor, list[str]]:
+    """Return the features as a tensor and sentences about what was converted.
+
+    Parameters
+    ----------
+    X : array, tensor or frame of shape (rows, ...)
+    model : torch.nn.Module
+        Floating-point features take the dtype of its parameters; integers stay what they are where it has an
+        embedding to look them up in.
+
+    Raises
+    ------
+    ArgumentError
+        If X is empty, holds text, NaN or infinity, or has no rows axis.
+    """
+    import torch
+
+    given = _tensor(X, name)
+    if given.ndim < 1 or not given.numel():
+        raise ArgumentError(f"{name} is empty: its shape is {tuple(given.shape)}", do="give at least one row")
+    if not given.is_floating_point() and _looks_numbers_up(model):
+        return given.to(torch.int64), []
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    converted = given.to(dtype)
+    _check_finite(given, converted, name)
+    if given.dtype == dtype:
+        return converted, []
+    return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, like the model's parameters"]
+
+
+def targets(y: Any, n_rows: int, loss: _Loss, model: torch.nn.Module, name: str = "y") -> tuple[torch.Tensor, list[str]]:
+    """Return the targets as a tensor of the dtype that the loss takes, and sentences about what was converted.
+
+    Class labels become int64; everything else takes the dtype of the model's parameters.
+
+    Raises
+    ------
+    ArgumentError
+        If y has another number of rows than X, holds text, NaN or infinity, or numbers where labels must stand.
+    """
+    import torch
+
+    given = _tensor(y, name)
+    if given.ndim < 1 or len(given) != n_rows:
+        rows = len(given) if given.ndim else 0
+        raise ArgumentError(f"{name} has {rows} rows and X has {n_rows}", do="give one target for each row")
+    row_loss = RowLoss.of(loss)
+    kind = row_loss.kind if row_loss else "classes" if not given.is_floating_point() else "elements"
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    if kind == "classes" and not given.is_floating_point():
+        dtype = torch.int64
+    elif kind == "classes" and given.ndim == 1:
+        if not bool((given == given.round()).all()):
+            raise ArgumentError(
+                f"{name} holds numbers like {_first_fraction(given)}, but {loss_name(loss)} takes class labels",
+                do="use MSELoss for numbers, or whole numbers 0, 1, 2, ... for classes",
+            )
+        dtype = torch.int64
+    converted = given.to(dtype)
+    _check_finite(given, converted, name)
+    if given.dtype == dtype:
+        return converted, []
+    return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, as {loss_name(loss)} takes it"]
+
+
+def row_weights(sample_weight: Any, n_rows: int, loss: _Loss, dtype: torch.dtype) -> torch.Tensor | None:
+    """Return the weights of the rows as a tensor of shape (rows,), or None.
+
+    Raises
+    ------
+    ArgumentError
+        If they are not one number from 0 on for each row, all are 0, or the loss cannot be weighted.
+    """
+    if sample_weight is None:
+        return None
+    if RowLoss.of(loss) is None:
+        raise ArgumentError(
+            f"sample_weight cannot be used with the loss '{loss_name(loss)}'",
+            why="only torch's built-in losses can be taken apart into rows",
+            do="weight the rows inside your loss",
+        )
+    weight = _tensor(sample_weight, "sample_weight")
+    if tuple(weight.shape) != (n_rows,):
+        raise ArgumentError(f"sample_weight has shape {tuple(weight.shape)}; it must be ({n_rows},), one number a row")
+    converted = weight.to(dtype)
+    _check_finite(weight, converted, "sample_weight")
+    if bool((converted < 0).any()) or not bool((converted > 0).any()):
+        raise ArgumentError("sample_weight must be 0 or more for each row, and above 0 for some")
+    return converted
+
+
+def check_labels(y: torch.Tensor, loss: _Loss, probe: Probe | None, name: str = "y") -> None:
+    """Raise if targets do not fit the model's output: another shape, or labels that it has no output for.
+
+    Raises
+    ------
+    ArgumentError
+        Saying what the output and the targets are.
+    """
+    row_loss = RowLoss.of(loss)
+    if row_loss is None or probe is None:
+        return
+    output, rows = probe.output, tuple(y.shape[1:])
+    per_row = tuple(output.shape[1:])
+    if row_loss.kind == "elements" or y.is_floating_point():
+        if rows != per_row:
+            raise ArgumentError(
+                f"{name} has shape {('rows', *rows)} and the model's output {('rows', *per_row)}".replace("'rows'", "rows"),
+                why=f"{row_loss.name} compares them element by element",
+                do=f"{name}.reshape(-1, 1) makes a column of {name}" if per_row == (1,) and not rows else "make them agree",
+            )
+        _check_range(y, row_loss, name)
+        return
+    if not per_row or rows != per_row[1:]:
+        raise ArgumentError(
+            f"{row_loss.name} takes labels of shape {('rows', *per_row[1:])} and an output of one number for each class; "
+            f"{name} has shape {('rows', *rows)} and the model's output {('rows', *per_row)}".replace("'rows'", "rows")
+        )
+    labels = y[y != row_loss.ignore_index]
+    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= per_row[0]):
+        raise ArgumentError(
+            f"{name} holds labels from {int(labels.min())} to {int(labels.max())}, but the model has {per_row[0]} outputs",
+            why="labels count from 0 and each needs an output",
+        )
+
+
+def try_loss(loss: _Loss, probe: Probe | None, y: torch.Tensor) -> None:
+    """Compute the loss of the first rows once, so that what does not fit shows before training.
+
+    Raises
+    ------
+    ArgumentError
+        If the loss fails, or does not return one number.
+    """
+    import torch
+
+    if probe is None:
+        return
+    try:
+        value = loss(probe.output, y[: len(probe.output)].to(probe.output.device))
+    except Exception as error:
+        raise ArgumentError(
+            f"the loss '{loss_name(loss)}' cannot take the model's output of shape {tuple(probe.output.shape)} "
+            f"with y of shape {tuple(y[: len(probe.output)].shape)}",
+            why=(str(error) or type(error).__name__).splitlines()[0],
+        ) from error
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        raise ArgumentError(
+            f"the loss '{loss_name(loss)}' must return one number", do='use reduction="mean" or reduction="sum"'
+        )
+
+
+def _tensor(value: Any, name: str) -> torch.Tensor:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.layout is not torch.strided or value.is_complex():
+            raise ArgumentError(f"{name} is a {_name(value.dtype)} tensor of layout {value.layout}", do="give dense real numbers")
+        return value.detach()
+    array = _array(value, name)
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(
+            f"{name} holds {'text' if array.dtype.kind in 'OUS' else array.dtype}, not numbers",
+            do="turn a table with text or dates into numbers with hotloop.tables, or use hotloop train",
+        )
+    if array.dtype.itemsize > 8 or array.dtype in (np.uint16, np.uint32, np.uint64):
+        array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    # from_numpy shares memory, and takes neither read-only arrays nor negative strides nor foreign byte orders.
+    if not array.flags.writeable or min(array.strides, default=0) < 0 or not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="), copy=True, order="C")
+    return torch.from_numpy(array)
+
+
+def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ArgumentError(f"{name} is a masked array", do="fill or drop the masked values first")
+    if isinstance(value, np.ndarray):
+        return value
+    import narwhals as nw
+
+    frame = nw.from_native(value, pass_through=True, eager_only=True, allow_series=True)
+    try:
+        return frame.to_numpy() if isinstance(frame, (nw.DataFrame, nw.Series)) else np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"{name} is not an array of numbers", why=str(error).splitlines()[0]) from None
+
+
+def _check_finite(given: torch.Tensor, converted: torch.Tensor, name: str) -> None:
+    finite = converted.isfinite()
+    if bool(finite.all()):
+        return
+    at = tuple(int(i) for i in (~finite).nonzero()[0])
+    where = f"row {at[0]}" + (f", column {at[1]}" if len(at) > 1 else "")
+    value = float(given[at])
+    what = "NaN (not a number)" if value != value else "infinity" if abs(value) == float("inf") else f"{value:g}"
+    raise ArgumentError(
+        f"{name} holds {what} at {where}",
+        why=None if value != value or abs(value) == float("inf") else f"that is too large for {_name(converted.dtype)}",
+        do="drop such rows or fill such values before training",
+    )
+
+
+def _check_range(y: torch.Tensor, row_loss: RowLoss, name: str) -> None:
+    if row_loss.name in ("BCEWithLogitsLoss", "BCELoss", "binary_cross_entropy_with_logits", "binary_cross_entropy"):
+        low, high = float(y.min()), float(y.max())
+        if low < 0 or high > 1:
+            raise ArgumentError(f"{name} lies between {low:g} and {high:g}; {row_loss.name} takes targets from 0 to 1")
+
+
+def _looks_numbers_up(model: torch.nn.Module) -> bool:
+    import torch
+
+    return any(isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) for module in model.modules())
+
+
+def _first_fraction(y: torch.Tensor) -> str:
+    return f"{float(y[y != y.round()][0]):g}"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

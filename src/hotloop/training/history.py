@@ -1,0 +1,80 @@
+"""The way back: recent states of a session and what was done since, so that any recent step can be stood at again.
+
+A loss that turns NaN is noticed after a chunk of steps. Because steps are a function of the state alone (random
+numbers are counted, not drawn), going back to a copy and repeating the steps up to the last good one gives exactly
+the weights that were there.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotloop.engines.interface import FloatArray, Session, State
+from hotloop.training.schedule import LearningRates
+
+__all__ = ["History"]
+
+# Copies are taken at most this often, so that they never cost more than a few percent of the run.
+_INTERVAL_S = 0.2
+
+
+@dataclass
+class _Stretch:
+    """A copy of where training stood, and the advances made since."""
+
+    state: State
+    schedule: dict[str, Any] | None
+    advances: list[tuple[int, FloatArray | None]] = field(default_factory=list)
+
+
+class History:
+    """Copies of the last two stretches of training; the session advances through it.
+
+    Parameters
+    ----------
+    session : Session
+    schedule : LearningRates, optional
+        Goes back together with the session.
+    """
+
+    def __init__(self, session: Session, schedule: LearningRates | None):
+        self._session, self._schedule = session, schedule
+        self._stretches: list[_Stretch] = []
+        self._taken_at_s = 0.0
+        self.remember()
+
+    def remember(self) -> None:
+        """Copy the state now, since something outside the session may have changed it."""
+        schedule = self._schedule and self._schedule.state()
+        self._stretches = [*self._stretches[-1:], _Stretch(self._session.state(), schedule)]
+        self._taken_at_s = time.perf_counter()
+
+    def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
+        """Advance the session and note how, copying its state first where the last copy is old."""
+        if time.perf_counter() - self._taken_at_s > _INTERVAL_S:
+            self.remember()
+        losses = self._session.advance(n_steps, lr_table)
+        self._stretches[-1].advances.append((n_steps, lr_table))
+        return losses
+
+    def go_to(self, step: int, steps_per_epoch: int) -> None:
+        """Bring session and schedule back to a step of the last two stretches."""
+        stretch = next((s for s in reversed(self._stretches) if s.state.step <= step), self._stretches[0])
+        self._replay(stretch, step)
+        if self._schedule is not None and stretch.schedule is not None:
+            self._schedule.load_state(stretch.schedule)
+            self._schedule.settle(step // steps_per_epoch)
+
+    def continue_with(self, session: Session, step: int) -> None:
+        """Bring another session of the same task to a step of the last stretch, and go on with that one."""
+        self._session = session
+        self._replay(self._stretches[-1], step)
+
+    def _replay(self, stretch: _Stretch, step: int) -> None:
+        self._session.load_state(stretch.state)
+        for n_steps, lr_table in stretch.advances:
+            if self._session.step >= step:
+                break
+            self._session.advance(min(n_steps, step - self._session.step), lr_table)

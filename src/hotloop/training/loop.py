@@ -1,0 +1,261 @@
+"""The training loop: asks a session for steps, and does between them what the plan says.
+
+::
+
+    while steps are left:
+        advance the session        to the next epoch after which something happens, 50 ms at most
+        look for NaN               and go back to the last good weights
+        record, validate, step the schedule, call back
+        save a checkpoint          now and then
+        stop                       for patience or Ctrl-C
+
+Nothing here knows how a step is done, and no engine knows what happens here. The length of a chunk depends on the
+clock, the numbers do not: any split of the steps gives the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from hotloop.engines.interface import Engine, FloatArray, Session, State
+from hotloop.engines.task import Task
+from hotloop.errors import OutOfMemoryError
+from hotloop.training.callbacks import Moment
+from hotloop.training.checkpoint import Checkpoint
+from hotloop.training.history import History
+from hotloop.training.interruption import Interruption
+from hotloop.training.plan import Plan
+from hotloop.training.progress import ProgressBar
+from hotloop.training.recorder import Recorder
+from hotloop.training.schedule import LearningRates
+from hotloop.training.validation import Validation
+
+__all__ = ["TrainingLoop"]
+
+_CHUNK_S = 0.05
+
+
+class TrainingLoop:
+    """One run of training, from where the session stands to its end.
+
+    Parameters
+    ----------
+    engine : Engine
+    task : Task
+    plan : Plan
+    recorder : Recorder
+    schedule : LearningRates, optional
+    checkpoint : Checkpoint, optional
+        Where to save the state now and then, and to go on from.
+
+    Attributes
+    ----------
+    task : Task
+        With the device that training ended on.
+    stopped, stopped_why : str
+        "finished", "patience", "interrupted" or "diverged"; and a sentence about it.
+    signal_number : int or None
+        What interrupted it.
+    duration_s : float
+        Of the loop alone, with what earlier parts of a resumed run took.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task,
+        plan: Plan,
+        recorder: Recorder,
+        schedule: LearningRates | None,
+        checkpoint: Checkpoint | None,
+    ):
+        self.task, self.validation, self.recorder = task, Validation(), recorder
+        self.stopped, self.stopped_why = "", ""
+        self.signal_number: int | None = None
+        self.duration_s = 0.0
+        self.notes: list[str] = []
+        self._engine, self._plan, self._schedule, self._checkpoint = engine, plan, schedule, checkpoint
+        self._session = self._prepare(task)
+        self._chunk_steps = 1
+
+    def run(self) -> dict[str, Any]:
+        """Train, and hand the model back.
+
+        Returns
+        -------
+        dict of tensors
+            The model's weights at the end; copies.
+        """
+        try:
+            if self._checkpoint is not None and (saved := self._checkpoint.read()):
+                self._load_state(saved)
+            started_s, earlier_s = time.perf_counter(), self.duration_s
+            with Interruption() as interruption, ProgressBar(self._plan.epochs, self._plan.progress) as bar:
+                self._history = History(self._session, self._schedule)
+                while not self.stopped:
+                    self._next_chunk()
+                    bar.update(self.recorder.epochs, self.recorder.last_loss)
+                    self.duration_s = earlier_s + time.perf_counter() - started_s
+                    if interruption.signal_number is not None and not self.stopped:
+                        self.signal_number = interruption.signal_number
+                        self._stop("interrupted", f"interrupted after epoch {self.recorder.epochs}")
+                    if self._checkpoint is not None and (self.stopped or self._checkpoint.is_due()):
+                        self._checkpoint.write(self._state())
+                self._keep_best()
+                self.duration_s = earlier_s + time.perf_counter() - started_s
+            return self._session.state(weights_only=True).model
+        finally:
+            self.notes += self._session.notes
+            self._session.close()
+
+    def _next_chunk(self) -> None:
+        steps_per_epoch, step = self.task.steps_per_epoch, self._session.step
+        last_step = self._plan.next_stop(self.recorder.epochs) * steps_per_epoch
+        if step < last_step:
+            n_steps = min(self._chunk_steps, last_step - step)
+            losses = self._advance(n_steps)
+            finite = np.isfinite(losses)
+            if not finite.all():
+                bad = int(np.argmin(finite))
+                self.recorder.add(losses[:bad])
+                self._go_back(step + bad, losses[bad])
+                return
+            self.recorder.add(losses)
+        self._after_epochs(step)
+        if self._session.step >= self._plan.epochs * steps_per_epoch and not self.stopped:
+            self._finish()
+
+    def _advance(self, n_steps: int) -> FloatArray:
+        """Do at most ``n_steps`` and learn how many fit into a chunk."""
+        steps_per_epoch, step = self.task.steps_per_epoch, self._session.step
+        lr_table = None
+        if self._schedule is not None:
+            # The schedule expects that the optimizer was stepped before it.
+            if self._schedule.one_epoch_at_a_time or step < steps_per_epoch:
+                n_steps = min(n_steps, steps_per_epoch - step % steps_per_epoch)
+            lr_table = self._schedule.table(step // steps_per_epoch, (step + n_steps - 1) // steps_per_epoch)
+        started_s = time.perf_counter()
+        try:
+            losses = self._history.advance(n_steps, lr_table)
+        except OutOfMemoryError:
+            if self.task.device == "cpu":
+                raise
+            losses = None
+        if losses is None:
+            self._continue_on_cpu(step)
+            losses = self._history.advance(n_steps, lr_table)
+        seconds_each = (time.perf_counter() - started_s) / n_steps
+        self._chunk_steps = max(1, min(2 * self._chunk_steps, int(_CHUNK_S / seconds_each)))
+        return losses
+
+    def _after_epochs(self, step_before: int) -> None:
+        """Do what is due if the steps since ``step_before`` ended an epoch."""
+        steps_per_epoch, epoch = self.task.steps_per_epoch, self.recorder.epochs
+        at_end = self._session.step == epoch * steps_per_epoch and self._session.step > step_before
+        metric: float | None = self.recorder.last_loss
+        if self._plan.validate_every:
+            metric = None
+            if at_end and self._plan.validates(epoch):
+                metric = self._validate(epoch)
+        if self._schedule is not None:
+            self._schedule.settle(epoch, metric)
+        if at_end and (callbacks := self._plan.callbacks_at(epoch)):
+            task = self.task
+            moment = Moment(epoch, self.recorder.last_loss, self.validation.last_loss, task.model, task.optimizer)
+            for callback in callbacks:
+                callback(moment)
+            self._history.remember()
+
+    def _validate(self, epoch: int) -> float:
+        loss = self._session.evaluate()
+        if self.validation.add(epoch, loss) and self._plan.patience is not None:
+            self.validation.best_state = self._session.state(weights_only=True)
+        waited = epoch - (self.validation.best_epoch or 0)
+        if self._plan.patience is not None and waited >= self._plan.patience:
+            self._stop("patience", f"no better validation loss for {waited} epochs; best was epoch {epoch - waited}")
+        return loss
+
+    def _finish(self) -> None:
+        weights = self._session.state(weights_only=True).model
+        if _first_not_finite(weights) is None:
+            self._stop("finished", f"all {self._plan.epochs} epochs done")
+        else:
+            self._go_back(self._session.step, float("nan"))
+
+    def _go_back(self, bad_step: int, loss: float) -> None:
+        """Stand where the weights were last good: before the update that led to step ``bad_step``."""
+        steps_per_epoch = self.task.steps_per_epoch
+        good_step = max(bad_step - 1, 0)
+        epoch = min(bad_step // steps_per_epoch + 1, self._plan.epochs)
+        what = "NaN" if loss != loss else "infinite"
+        self._history.go_to(good_step, steps_per_epoch)
+        if bad_step == 0:
+            self._stop("diverged", "the loss is not finite at the very first step; the first weights are kept")
+            return
+        self._session.advance(1, None)
+        culprit = _first_not_finite(self._session.state(weights_only=True).model)
+        self._history.go_to(good_step, steps_per_epoch)
+        self.validation.forget_after(good_step // steps_per_epoch)
+        reason = f"'{culprit}' was no longer finite" if culprit else "the weights, still finite, were too large"
+        self._stop(
+            "diverged",
+            f"the loss became {what} in epoch {epoch}: {reason} after the update before it; "
+            "the weights before that update are kept",
+        )
+
+    def _keep_best(self) -> None:
+        """Load the best weights where patience asked for them; an interrupted run stays where it is."""
+        if self.validation.best_state is not None and self.stopped in ("finished", "patience"):
+            self._session.load_state(dataclasses.replace(self.validation.best_state, step=self._session.step))
+
+    def _stop(self, stopped: str, why: str) -> None:
+        self.stopped, self.stopped_why = stopped, why
+
+    def _prepare(self, task: Task) -> Session:
+        try:
+            return self._engine.prepare(task)
+        except OutOfMemoryError as error:
+            if task.device == "cpu":
+                raise
+            reason = error.what
+        self.notes.append(f"trained on the CPU: {reason}")
+        self.task = dataclasses.replace(task, device="cpu")
+        return self._engine.prepare(self.task)
+
+    def _continue_on_cpu(self, step: int) -> None:
+        self.notes.append(f"went on on the CPU from step {step}: {self.task.device} had no memory left")
+        self._session.close()
+        self.task = dataclasses.replace(self.task, device="cpu")
+        self._session = self._engine.prepare(self.task)
+        self._history.continue_with(self._session, step)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "session": dict(vars(self._session.state())),
+            "recorder": self.recorder.state(),
+            "validation": self.validation.state(),
+            "schedule": self._schedule and self._schedule.state(),
+            "stopped": "" if self.stopped == "interrupted" else self.stopped,
+            "stopped_why": self.stopped_why,
+            "duration_s": self.duration_s,
+        }
+
+    def _load_state(self, saved: dict[str, Any]) -> None:
+        self._session.load_state(State(**saved["session"]))
+        self.recorder.load_state(saved["recorder"])
+        self.validation.load_state(saved["validation"])
+        if self._schedule is not None:
+            self._schedule.load_state(saved["schedule"])
+        self.stopped, self.stopped_why = saved["stopped"], saved["stopped_why"]
+        self.duration_s = saved["duration_s"]
+
+
+def _first_not_finite(weights: dict[str, Any]) -> str | None:
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            return name
+    return None

@@ -1,0 +1,81 @@
+"""The losses of steps -> the losses of epochs -> the records of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Recorder"]
+
+FloatArray = NDArray[np.float64]
+
+
+class Recorder:
+    """Keeps epochs k, 2k, ... and the last.
+
+    Parameters
+    ----------
+    steps_per_epoch : int
+    every : int
+        The k above.
+    shares : callable
+        ``shares(epoch)``: float64 array of shape (steps_per_epoch,), what each step's loss adds to that of its
+        0-based epoch.
+
+    Attributes
+    ----------
+    epochs : int
+        Epochs whose losses are complete.
+    last_loss : float
+        The loss of the latest of them; NaN before the first.
+    """
+
+    def __init__(self, steps_per_epoch: int, every: int, shares: Callable[[int], FloatArray]):
+        self.epochs = 0
+        self.last_loss = float("nan")
+        self._steps_per_epoch, self._every, self._shares = steps_per_epoch, every, shares
+        self._open = np.empty(0)
+        self._losses: list[FloatArray] = []
+        self._at: list[NDArray[np.int64]] = []
+
+    def add(self, step_losses: FloatArray) -> None:
+        """Take the losses of the next steps; a part of an epoch waits for the rest of it."""
+        pending = np.concatenate([self._open, step_losses]) if len(self._open) else step_losses
+        n_epochs = len(pending) // self._steps_per_epoch
+        self._open = pending[n_epochs * self._steps_per_epoch :].copy()
+        if not n_epochs:
+            return
+        if self._steps_per_epoch == 1:
+            epoch_losses = pending[:n_epochs]
+        else:
+            steps = pending[: n_epochs * self._steps_per_epoch].reshape(n_epochs, self._steps_per_epoch)
+            shares = np.stack([self._shares(epoch) for epoch in range(self.epochs, self.epochs + n_epochs)])
+            epoch_losses = (steps * shares).sum(axis=1)
+        numbers = np.arange(self.epochs + 1, self.epochs + n_epochs + 1)
+        kept = numbers % self._every == 0
+        self._losses.append(epoch_losses[kept])
+        self._at.append(numbers[kept])
+        self.epochs += n_epochs
+        self.last_loss = float(epoch_losses[-1])
+
+    def records(self) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Return the losses recorded and their 1-based epochs, the last epoch's among them."""
+        losses, at = list(self._losses), list(self._at)
+        if self.epochs and self.epochs % self._every:
+            losses.append(np.array([self.last_loss]))
+            at.append(np.array([self.epochs]))
+        empty: list[Any] = [np.empty(0)]
+        return np.concatenate(losses or empty), np.concatenate(at or empty).astype(np.int64)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything recorded so far, for a checkpoint."""
+        losses, at = np.concatenate([np.empty(0), *self._losses]), np.concatenate([np.empty(0, int), *self._at])
+        return {"epochs": self.epochs, "last_loss": self.last_loss, "open": self._open, "losses": losses, "at": at}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epochs, self.last_loss, self._open = state["epochs"], state["last_loss"], state["open"]
+        self._losses, self._at = [state["losses"]], [state["at"]]

@@ -1,0 +1,106 @@
+"""Learning rates of coming epochs, read off a torch scheduler that is stepped once per epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.engines.torch_state import clone
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LearningRates"]
+
+
+class LearningRates:
+    """The table of learning rates that a session is given, and the scheduler it comes from.
+
+    The scheduler is never ahead of training by more than the epochs of one ``table``; ``settle`` leaves it and the
+    optimizer as a loop that calls ``schedule.step()`` after each epoch would.
+
+    Parameters
+    ----------
+    schedule : torch LR scheduler
+    optimizer : torch.optim.Optimizer
+
+    Attributes
+    ----------
+    needs_loss : bool
+        Whether a step of the schedule depends on a loss (``ReduceLROnPlateau``).
+    one_epoch_at_a_time : bool
+        Whether rates of later epochs cannot be known, or not only rates change.
+    """
+
+    def __init__(self, schedule: Any, optimizer: torch.optim.Optimizer):
+        import torch
+
+        self._schedule, self._optimizer = schedule, optimizer
+        self.needs_loss = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        self.one_epoch_at_a_time = self.needs_loss or _changes_momentum(schedule)
+        # Times the scheduler was stepped: the rates in the optimizer belong to this 0-based epoch.
+        self._epoch = 0
+        self._rates = {0: self._current()}
+
+    def table(self, first_epoch: int, last_epoch: int) -> NDArray[np.float64]:
+        """Return the rates of 0-based epochs ``first_epoch`` to ``last_epoch``, both included.
+
+        Returns
+        -------
+        float64 array of shape (epochs, parameter groups)
+        """
+        while self._epoch < last_epoch:
+            self._step(None)
+        self._rates = {epoch: rates for epoch, rates in self._rates.items() if epoch >= first_epoch}
+        return np.array([self._rates[epoch] for epoch in range(first_epoch, last_epoch + 1)])
+
+    def settle(self, epochs_done: int, loss: float | None = None) -> None:
+        """Leave scheduler and optimizer as they are after ``epochs_done`` epochs."""
+        self._restore_rates()
+        while self._epoch < epochs_done:
+            self._step(loss)
+
+    def state(self) -> dict[str, Any]:
+        """Return where the schedule stands."""
+        rates = self._rates[self._epoch]
+        return {"schedule": clone(self._schedule.state_dict()), "epoch": self._epoch, "rates": rates}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Stand there again."""
+        self._schedule.load_state_dict(clone(state["schedule"]))
+        self._epoch = state["epoch"]
+        self._rates = {self._epoch: state["rates"]}
+        self._restore_rates()
+
+    def _step(self, loss: float | None) -> None:
+        if self.needs_loss:
+            if loss is not None:
+                self._schedule.step(loss)
+        else:
+            self._schedule.step()
+        self._epoch += 1
+        self._rates[self._epoch] = self._current()
+
+    def _restore_rates(self) -> None:
+        """Put the rates of this epoch into the optimizer: schedulers compute the next rates from those they find."""
+        for group, rate in zip(self._optimizer.param_groups, self._rates[self._epoch], strict=True):
+            _set_rate(group, rate)
+
+    def _current(self) -> list[float]:
+        return [float(group["lr"]) for group in self._optimizer.param_groups]
+
+
+def _changes_momentum(schedule: Any) -> bool:
+    parts = getattr(schedule, "_schedulers", ())
+    return bool(getattr(schedule, "cycle_momentum", False)) or any(_changes_momentum(part) for part in parts)
+
+
+def _set_rate(group: dict[str, Any], rate: float) -> None:
+    import torch
+
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate

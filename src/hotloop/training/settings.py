@@ -1,0 +1,42 @@
+"""The settings of a training run, as ``fit`` takes them: the names and defaults are those of its signature."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from hotloop.training.callbacks import Moment
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Settings:
+    """Everything about a run but the model and the rows it learns from; see :func:`hotloop.fit`."""
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    epochs: int
+    batch_size: int | None = None
+    shuffle: bool | None = None
+    drop_last: bool = False
+    sample_weight: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    validate_every: int = 1
+    patience: int | None = None
+    schedule: Any = None
+    clip_grad_norm: float | None = None
+    record_every: int = 1
+    device: str | torch.device = "auto"
+    engine: str = "auto"
+    threads: int | None = None
+    seed: int | None = None
+    progress: bool | str = "auto"
+    callbacks: Sequence[Callable[[Moment], Any]] = ()
+    checkpoint: str | os.PathLike[str] | None = None
