@@ -7,7 +7,7 @@ A group is a directory; its limits hold together with those of every directory a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 __all__ = ["cpu_quota", "group_directories", "memory_left_bytes", "memory_limit_bytes"]
 
@@ -57,10 +57,11 @@ class _Mount:
 
     def directories(self, group: str) -> list[Path]:
         """Return the group's directory and those above it that are seen here."""
-        inside = group.removeprefix(self.root.rstrip("/")) if group.startswith(self.root) else "/"
-        parts = [part for part in inside.split("/") if part]
-        if ".." in parts:  # a group outside this namespace: only the mount itself is seen
-            parts = []
+        path = PurePosixPath(group)
+        parts: tuple[str, ...] = ()
+        # Of a group outside the mounted part or this namespace (".."), only the mount itself is seen.
+        if path.is_relative_to(self.root) and ".." not in path.parts:
+            parts = path.relative_to(self.root).parts
         return [self.point.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
 
 

@@ -79,15 +79,22 @@ def compile_fma_loop(simd_bits: int) -> FmaLoop:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3
     )
-    module = llvm.parse_assembly(fma_loop_ir(simd_bits // 32, accumulators, fused=fused))
+    scalable = features.get("sve", False) and simd_bits > 128
+    source = fma_loop_ir(simd_bits // 32, accumulators, fused=fused, scalable=scalable)
+    module = llvm.parse_assembly(source)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_float, ctypes.c_float, ctypes.c_void_p)
     return FmaLoop(simd_bits // 32, accumulators, prototype(engine.get_function_address("fma_loop")), engine)
 
 
-def fma_loop_ir(lanes: int, accumulators: int, *, fused: bool) -> str:
-    """Return the loop as LLVM IR; without ``fused``, a multiplication followed by an addition."""
+def fma_loop_ir(lanes: int, accumulators: int, *, fused: bool, scalable: bool = False) -> str:
+    """Return the loop as LLVM IR.
+
+    Without ``fused`` a step is a multiplication followed by an addition. ``scalable`` promises LLVM that the
+    registers of Arm's SVE are just as wide as the vectors, which it would else cut into pieces of 128 bits.
+    """
+    width = f"vscale_range({lanes // 4},{lanes // 4}) " if scalable else ""
     vector = f"<{lanes} x float>"
     each = range(accumulators)
     pointers = [f"%p{k} = getelementptr {vector}, ptr %data, i64 {k}" for k in each]
@@ -118,7 +125,7 @@ def fma_loop_ir(lanes: int, accumulators: int, *, fused: bool) -> str:
             "ret void",
             "}",
             # Without this LLVM halves the vectors of CPUs that lower their clock for wide ones.
-            f'attributes #0 = {{ nounwind "min-legal-vector-width"="{32 * lanes}" }}',
+            f'attributes #0 = {{ nounwind {width}"min-legal-vector-width"="{32 * lanes}" }}',
         ]
     )
 
