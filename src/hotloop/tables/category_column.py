@@ -58,8 +58,9 @@ class CategoryColumn(Column):
         counted = counted.sort("count", "category", descending=[True, False])
         _refuse_unteachable(counted.height, len(seen) - seen.null_count(), len(rows))
         kept = counted["category"].head(MAX_CATEGORIES)
-        note = f"'{raw.name}' has {counted.height:,} categories: the {MAX_CATEGORIES} most frequent are kept apart."
-        return cls(raw.name, tuple(kept)), note if counted.height > MAX_CATEGORIES else ""
+        pooled = counted.height - len(kept)
+        note = f"'{raw.name}' has {counted.height:,} categories: the rarest {pooled:,} count as unseen."
+        return cls(raw.name, tuple(kept)), note if pooled else ""
 
     def write(self, values: pl.Series, out: NDArray[np.float32]) -> int:
         """Write 1 into the input of each row's category."""

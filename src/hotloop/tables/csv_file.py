@@ -95,13 +95,13 @@ class _Reader:
                 if not block.data:
                     continue
                 part = self._parse_fast(block)
-            self.parts.append(self._typed(self._parse_text(block) if part is None else part))
+            self.parts.append(self._typed(self._parse_text(block) if part is None else part).rechunk())
         return self
 
     def frame(self) -> pl.DataFrame:
         import polars as pl
 
-        types = {name: polars_type(kind or TEXT) for name, kind in self.kinds.items()}
+        types: dict[Any, Any] = {name: polars_type(kind or TEXT) for name, kind in self.kinds.items()}
         self.parts = [part.cast(types) for part in self.parts]
         return pl.concat(self.parts) if self.parts else pl.DataFrame(schema=types)
 
@@ -194,7 +194,7 @@ def _refuse_stray_texts(frame: pl.DataFrame, path: Path, header: Header) -> None
             row = stray.arg_max() or 0
             raise TableError(
                 f"cannot read '{path}': column '{texts.name}' holds '{texts[row]}' in line "
-                f"{_line_of_row(path, header, row):,}, where {n_present - n_stray:,} other values are numbers",
+                f"{_line_of_row(path, header, row):,}, where {n_present - n_stray:,} values are numbers",
                 do="Correct it, or leave the field empty if the value is missing",
             )
 

@@ -74,4 +74,5 @@ def _outside_quotes(text: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray
         return mask
     # Sums wrap at 256, an even number: their parity survives.
     inside = np.cumsum(quotes, dtype=np.uint8) & np.uint8(1)
-    return mask & (inside == 0)
+    outside: NDArray[np.bool_] = inside == 0
+    return mask & outside

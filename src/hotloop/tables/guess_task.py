@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hotloop.errors import TableError
 from hotloop.tables.raw_column import RawColumn
 from hotloop.tables.target import NumberTarget, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["guess_task"]
 
@@ -43,16 +48,24 @@ def guess_task(raw: RawColumn) -> tuple[Task, str]:
             else f"{raw.texts().drop_nulls().n_unique():,} different texts"
         )
         return _guess(raw, "classification", what)
-    values = NumberTarget.values(raw)
-    distinct = np.unique(values[~np.isnan(values)])
-    if raw.is_integer and _look_like_classes(distinct, int(np.isfinite(values).sum())):
+    if not raw.is_integer:
+        return _guess(raw, "regression", "numbers with fractions")
+    distinct = _few_distinct(NumberTarget.values(raw))
+    if len(distinct):
         return _guess(raw, "classification", f"{len(distinct)} different whole numbers")
-    return _guess(raw, "regression", f"{len(distinct):,} different numbers")
+    return _guess(raw, "regression", "whole numbers that differ too much for classes")
 
 
-def _look_like_classes(distinct: np.ndarray[tuple[int], np.dtype[np.float64]], n_present: int) -> bool:
-    few = 0 < len(distinct) <= _MOST_CLASSES and n_present >= _ROWS_PER_CLASS * len(distinct)
-    return bool(few and distinct[-1] - distinct[0] < 2 * len(distinct))
+def _few_distinct(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distinct values, or none of them where they are too many, too far apart or too rare."""
+    present = values[~np.isnan(values)]
+    none = present[:0]
+    # The range alone settles most columns, without sorting them.
+    if not len(present) or present.max() - present.min() >= 2 * _MOST_CLASSES:
+        return none
+    distinct = np.unique(present)
+    few = len(distinct) <= _MOST_CLASSES and len(present) >= _ROWS_PER_CLASS * len(distinct)
+    return distinct if few and distinct[-1] - distinct[0] < 2 * len(distinct) else none
 
 
 def _guess(raw: RawColumn, task: Task, what: str) -> tuple[Task, str]:

@@ -13,6 +13,7 @@ from hotloop.tables.column import Column, Unusable
 from hotloop.tables.raw_column import RawColumn
 from hotloop.tables.saved_fields import boolean, exactly, number, positive_number, text
 from hotloop.tables.scaling import Scaling, ScalingName, fit_scaling
+from hotloop.tables.statistics import Statistics, describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,26 +59,22 @@ class NumberColumn(Column):
         return values
 
     @staticmethod
-    def _fit_scaling(present: NDArray[np.float64], scaling: ScalingName) -> Scaling:
-        return fit_scaling(present, scaling)
+    def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:
+        return fit_scaling(seen, scaling)
 
     @classmethod
     def fit(cls, raw: RawColumn, rows: NDArray[np.int64], scaling: ScalingName) -> tuple[NumberColumn, str]:
         """Fit fill and scaling to the training rows."""
-        seen = cls.values(raw)[rows]
-        gone = np.isnan(seen)
-        n_gone = int(gone.sum())
-        present = seen[~gone] if n_gone else seen
-        if not len(present):
+        seen = describe(cls.values(raw), rows)
+        if not seen.n_present:
             raise Unusable("is missing in every training row")
-        if not n_gone and present.min() == present.max():
+        if not seen.n_missing and seen.low == seen.high:
             raise Unusable("is the same in every training row")
-        fill = float(present.mean())
-        note = (
-            f"'{raw.name}' is missing in {n_gone:,} of {len(rows):,} training rows: filled with {fill:.6g}."
-        )
-        column = cls(raw.name, fill, n_gone > 0, cls._fit_scaling(present, scaling))
-        return column, note if n_gone else ""
+        column = cls(raw.name, seen.mean, seen.n_missing > 0, cls._fit_scaling(seen, scaling))
+        if not seen.n_missing:
+            return column, ""
+        missing = f"{seen.n_missing:,} of {len(rows):,} training rows"
+        return column, f"'{raw.name}' is missing in {missing}: filled with {seen.mean:.6g}."
 
     def write(self, values: NDArray[np.float64], out: NDArray[np.float32]) -> int:
         """Write the scaled numbers, and 1 into the indicator where they are missing."""
@@ -119,7 +116,7 @@ class BooleanColumn(NumberColumn):
     kind: ClassVar[str] = "boolean"
 
     @staticmethod
-    def _fit_scaling(present: NDArray[np.float64], scaling: ScalingName) -> Scaling:
+    def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:
         return Scaling()
 
 
@@ -135,8 +132,8 @@ class DateColumn(NumberColumn):
         return raw.days()
 
     @staticmethod
-    def _fit_scaling(present: NDArray[np.float64], scaling: ScalingName) -> Scaling:
-        return fit_scaling(present, scaling, origin=True)
+    def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:
+        return fit_scaling(seen, scaling, origin=True)
 
 
 def require_finite(values: NDArray[np.float64], raw: RawColumn) -> None:

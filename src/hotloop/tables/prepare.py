@@ -22,6 +22,8 @@ from hotloop.tables.target import ClassTarget, NumberTarget, Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    _Labels = NDArray[np.int64] | NDArray[np.float32]
+
 __all__ = ["PreparedTable", "prepare"]
 
 
@@ -48,9 +50,9 @@ class PreparedTable:
     X_train: NDArray[np.float32]
     X_validation: NDArray[np.float32]
     X_test: NDArray[np.float32]
-    y_train: NDArray[np.int64] | NDArray[np.float32]
-    y_validation: NDArray[np.int64] | NDArray[np.float32]
-    y_test: NDArray[np.int64] | NDArray[np.float32]
+    y_train: _Labels
+    y_validation: _Labels
+    y_test: _Labels
     rows_train: NDArray[np.int64]
     rows_validation: NDArray[np.int64]
     rows_test: NDArray[np.int64]
@@ -120,62 +122,72 @@ def prepare(
         When the table cannot be learnt from as it is.
     """
     names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    options = _Options(
-        target if target is not None else _last(table, names),
-        task, test_size, validation_size, split_seed, stratify, scaling, names,
-    )  # fmt: skip
+    target = target if target is not None else _last(table, names)
+    options = _Options(target, task, test_size, validation_size, split_seed, stratify, scaling, names)
     _check(options, table)
-    raw_target = table.column(options.target)
-    chosen, reason = (task, "") if task != "auto" else guess_task(raw_target)
-    prepare_task = _prepare_classes if chosen == "classification" else _prepare_numbers
-    return prepare_task(table, raw_target, options, (*table.notes, *([reason] if reason else [])))
+    raw = table.column(target)
+    chosen, reason = (task, "") if task != "auto" else guess_task(raw)
+    labelled = (_label_classes if chosen == "classification" else _label_numbers)(table, raw, options)
+    columns, column_notes = _fit_columns(table, labelled.split.train, options)
+    schema = Schema(columns, labelled.target)
+    rows = [labelled.split.train, labelled.split.validation, labelled.split.test]
+    X, input_notes = schema.inputs(table, rows)
+    notes = (*table.notes, reason, *labelled.notes, *column_notes, *input_notes)
+    return PreparedTable(
+        X_train=X[0],
+        X_validation=X[1],
+        X_test=X[2],
+        y_train=labelled.y[0],
+        y_validation=labelled.y[1],
+        y_test=labelled.y[2],
+        rows_train=rows[0],
+        rows_validation=rows[1],
+        rows_test=rows[2],
+        schema=schema,
+        notes=tuple(note for note in notes if note),
+        class_counts=labelled.class_counts,
+    )
 
 
-def _prepare_classes(
-    table: Table, raw: RawColumn, options: _Options, notes: tuple[str, ...]
-) -> PreparedTable:
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """The target's half of the work: what does not depend on the other columns."""
+
+    target: ClassTarget | NumberTarget
+    split: Split
+    y: tuple[_Labels, _Labels, _Labels]
+    class_counts: NDArray[np.int64] | None
+    notes: tuple[str, ...]
+
+
+def _label_classes(table: Table, raw: RawColumn, options: _Options) -> _Labelled:
     target, codes = ClassTarget.fit(raw)
     stratify = table.stratify_by_default if options.stratify is None else options.stratify
     kept = np.flatnonzero(codes >= 0)
-    split = _split(kept, options, codes[kept] if stratify else None)
-    counts = np.bincount(codes[split.train], minlength=target.n_outputs)
+    split = _split(kept, table.n_rows, options, codes[kept] if stratify else None)
+    counts = np.bincount(codes[split.train], minlength=target.n_outputs).astype(np.int64)
     _require_every_class(target, counts, stratify)
-    columns, column_notes = _fit_columns(table, split.train, options)
-    notes = (*notes, *_dropped(table, raw, kept), *_short_test(split, options, len(kept)), *column_notes)
-    ys = [codes[rows] for rows in (split.train, split.validation, split.test)]
-    return _assemble(table, Schema(columns, target), split, ys, notes, counts.astype(np.int64))
+    notes = (*_dropped(table, raw, len(kept)), *_short_test(split, options, len(kept)))
+    y = (codes[split.train], codes[split.validation], codes[split.test])
+    return _Labelled(target, split, y, counts, notes)
 
 
-def _prepare_numbers(
-    table: Table, raw: RawColumn, options: _Options, notes: tuple[str, ...]
-) -> PreparedTable:
+def _label_numbers(table: Table, raw: RawColumn, options: _Options) -> _Labelled:
     if options.stratify:
         raise ArgumentError("stratify is for classes, and this is a regression", do="Leave it out")
     values = NumberTarget.values(raw)
     kept = np.flatnonzero(~np.isnan(values))
-    split = _split(kept, options, None)
-    target = NumberTarget.fit(raw, values[split.train], options.scaling)
-    columns, column_notes = _fit_columns(table, split.train, options)
-    ys = [target.scale(values[rows]) for rows in (split.train, split.validation, split.test)]
-    return _assemble(
-        table, Schema(columns, target), split, ys, (*notes, *_dropped(table, raw, kept), *column_notes), None
+    split = _split(kept, table.n_rows, options, None)
+    target = NumberTarget.fit(raw, values, split.train, options.scaling)
+    train, validation, test = (
+        target.scale(values, rows) for rows in (split.train, split.validation, split.test)
     )
+    return _Labelled(target, split, (train, validation, test), None, _dropped(table, raw, len(kept)))
 
 
-def _assemble(
-    table: Table,
-    schema: Schema,
-    split: Split,
-    ys: list[NDArray[np.int64]] | list[NDArray[np.float32]],
-    notes: tuple[str, ...],
-    class_counts: NDArray[np.int64] | None,
-) -> PreparedTable:
-    parts = [split.train, split.validation, split.test]
-    Xs, input_notes = schema.inputs(table, parts)
-    return PreparedTable(*Xs, *ys, *parts, schema, (*notes, *input_notes), class_counts)
-
-
-def _split(kept: NDArray[np.int64], options: _Options, classes: NDArray[np.int64] | None) -> Split:
+def _split(
+    kept: NDArray[np.int64], n_rows: int, options: _Options, classes: NDArray[np.int64] | None
+) -> Split:
     """Split the rows that have a target; row numbers are the table's."""
     split = split_rows(
         len(kept),
@@ -184,6 +196,8 @@ def _split(kept: NDArray[np.int64], options: _Options, classes: NDArray[np.int64
         seed=options.split_seed,
         classes=classes,
     )
+    if len(kept) == n_rows:
+        return split
     return Split(kept[split.train], kept[split.validation], kept[split.test])
 
 
@@ -258,8 +272,8 @@ def _require_every_class(target: ClassTarget, counts: NDArray[np.int64], stratif
         )
 
 
-def _dropped(table: Table, raw: RawColumn, kept: NDArray[np.int64]) -> tuple[str, ...]:
-    n_dropped = table.n_rows - len(kept)
+def _dropped(table: Table, raw: RawColumn, n_kept: int) -> tuple[str, ...]:
+    n_dropped = table.n_rows - n_kept
     if not n_dropped:
         return ()
     return (f"{n_dropped:,} row{'s' * (n_dropped != 1)} dropped: the target '{raw.name}' is missing.",)

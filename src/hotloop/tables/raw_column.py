@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.tables.pieces import pieces
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -87,8 +88,9 @@ class RawColumn:
         if self.kind != "number" or self.series.dtype.is_integer():
             return self.kind == "number"
         values = self.numbers()
-        present = values[np.isfinite(values)]
-        return bool(np.all(present == np.floor(present)))
+        # Piece by piece: where there are fractions, the first piece tells.
+        parts = (values[piece] for piece in pieces(len(values)))
+        return all(np.all((part == np.floor(part)) | np.isnan(part)) for part in parts)
 
     @property
     def _is_text(self) -> bool:

@@ -67,7 +67,7 @@ def _from_frame(source: Any, name: str, notes: tuple[str, ...] = ()) -> Table:
     except TypeError:
         raise TableError(
             f"cannot read a table from a {type(source).__name__}",
-            do="Pass 'iris', the path of a .csv, .tsv, .txt or .parquet file, or a frame (polars, pandas, pyarrow)",
+            do="Pass 'iris', the path of a .csv, .tsv, .txt or .parquet file, or a frame of polars or pandas",
         ) from None
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()

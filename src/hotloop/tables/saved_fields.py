@@ -1,4 +1,4 @@
-"""Checked reading of saved JSON: each function returns one field, or raises SavedRunError saying what is odd."""
+"""Checked reading of saved JSON: each function returns one field, or raises SavedRunError with the reason."""
 
 from __future__ import annotations
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+from hotloop.tables.statistics import Statistics
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["SCALINGS", "Scaling", "ScalingName", "fit_scaling"]
 
 ScalingName = Literal["minmax", "standard", "none"]
+SCALINGS: tuple[ScalingName, ...] = ("minmax", "standard", "none")
 
 # (v - 0) * scale + offset is scikit-learn's order of operations, to the bit; but it loses digits when values
 # lie far from zero for their range (timestamps, ids). From this offset on, the shift is subtracted first.
@@ -51,45 +52,31 @@ class Scaling:
         return (scaled - self.offset) / self.scale + self.shift
 
 
-def fit_scaling(values: NDArray[np.float64], name: ScalingName, *, origin: bool = False) -> Scaling:
-    """Fit a scaling to the numbers of the training rows.
+def fit_scaling(seen: Statistics, name: ScalingName, *, origin: bool = False) -> Scaling:
+    """Fit a scaling to what the training rows hold.
 
     Parameters
     ----------
-    values : float64 array of shape (rows,)
-        Finite; at least one.
+    seen : Statistics
+        Of the training rows; at least one is present.
     name : {"minmax", "standard", "none"}
-        To [0, 1]; to mean 0 and standard deviation 1 (of the population); or not at all.
+        To [0, 1]; to mean 0 and standard deviation 1; or not at all.
     origin : bool
         Whether the zero of the column means nothing (dates), so that ``"none"`` counts from the smallest.
     """
-    if name == "none":
-        return Scaling(shift=float(values.min()) if origin else 0.0)
-    return _FITS[name](values)
+    if name == "standard":
+        return Scaling(shift=seen.mean, scale=_reciprocal(seen.std))
+    if name == "minmax":
+        return _minmax(seen.low, _reciprocal(seen.high - seen.low))
+    return Scaling(shift=seen.low if origin else 0.0)
 
 
-def _fit_minmax(values: NDArray[np.float64]) -> Scaling:
-    low, high = float(values.min()), float(values.max())
-    scale = _reciprocal(high - low)
-    offset = -low * scale
-    return (
-        Scaling(shift=low, scale=scale)
-        if abs(offset) > _FAR_FROM_ZERO
-        else Scaling(scale=scale, offset=offset)
-    )
-
-
-def _fit_standard(values: NDArray[np.float64]) -> Scaling:
-    return Scaling(shift=float(values.mean()), scale=_reciprocal(float(values.std())))
+def _minmax(low: float, scale: float) -> Scaling:
+    # 0.0 - x rather than -x, which would turn 0 into a negative zero.
+    offset = 0.0 - low * scale
+    return Scaling(low, scale) if abs(offset) > _FAR_FROM_ZERO else Scaling(0.0, scale, offset)
 
 
 def _reciprocal(spread: float) -> float:
     """1 / spread, or 1 for a column that is constant up to rounding below the smallest normal number."""
     return 1.0 / spread if spread > 0 and math.isfinite(1.0 / spread) else 1.0
-
-
-_FITS: dict[ScalingName, Callable[[NDArray[np.float64]], Scaling]] = {
-    "minmax": _fit_minmax,
-    "standard": _fit_standard,
-}
-SCALINGS: tuple[ScalingName, ...] = ("minmax", "standard", "none")

@@ -11,6 +11,7 @@ import numpy as np
 from hotloop.errors import TableError
 from hotloop.tables.column import Column
 from hotloop.tables.columns import column_from_json
+from hotloop.tables.pieces import pieces
 from hotloop.tables.saved_fields import exactly, items, odd
 from hotloop.tables.table import MAX_COLUMNS, Table
 from hotloop.tables.target import ClassTarget, LabelKind, NumberTarget, Task, target_from_json
@@ -122,7 +123,8 @@ class Schema:
             values = column.values(table.column(column.name))
             stop = start + column.width
             count = sum(
-                column.write(values[rows], out[:, start:stop]) for rows, out in zip(parts, outs, strict=True)
+                _write(column, values, rows, out[:, start:stop])
+                for rows, out in zip(parts, outs, strict=True)
             )
             notes += [column.surprise(count)] if count else []
             start = stop
@@ -176,6 +178,10 @@ class Schema:
             return
         row, feature = np.argwhere(~np.isfinite(out))[0]
         raise TableError(
-            f"column '{self.feature_names[feature]}' of '{table.name}' holds a number in row {rows[row] + 1:,} "
-            "that is too large for float32 once scaled"
+            f"column '{self.feature_names[feature]}' of '{table.name}' holds a number too large for float32 "
+            f"once scaled, in row {rows[row] + 1:,}"
         )
+
+
+def _write(column: Column, values: Any, rows: NDArray[np.int64], out: NDArray[np.float32]) -> int:
+    return sum(column.write(values[rows[piece]], out[piece]) for piece in pieces(len(rows)))

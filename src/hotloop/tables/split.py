@@ -77,15 +77,16 @@ def split_rows(
 def _take(
     rows: NDArray[np.int64], size: float, seed: int, classes: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take a part of ``rows`` away; return the rest and the part."""
+    """Shuffle ``rows`` and take a part of them away; return the rest and the part."""
     n_part = math.ceil(size * len(rows))
     if not n_part:
         return rows, rows[:0]
-    shuffled = rows[np.random.RandomState(seed).permutation(len(rows))]
+    # In place, and equal to rows[RandomState(seed).permutation(len(rows))].
+    np.random.RandomState(seed).shuffle(rows)
     if classes is None:
-        return shuffled[n_part:], shuffled[:n_part]
-    chosen = _stratified(classes[shuffled], n_part)
-    return shuffled[~chosen], shuffled[chosen]
+        return rows[n_part:], rows[:n_part]
+    chosen = _stratified(classes[rows], n_part)
+    return rows[~chosen], rows[chosen]
 
 
 def _stratified(classes: NDArray[np.int64], n_part: int) -> NDArray[np.bool_]:
@@ -108,4 +109,4 @@ def _shares(counts: NDArray[np.int64], n_part: int) -> NDArray[np.int64]:
     by_remainder = np.argsort(-(quota - shares), kind="stable")
     open_classes = by_remainder[(shares < most)[by_remainder]]
     shares[open_classes[: n_part - int(shares.sum())]] += 1
-    return shares
+    return np.asarray(shares)

@@ -10,9 +10,11 @@ import numpy as np
 
 from hotloop.errors import TableError
 from hotloop.tables.number_columns import require_finite
+from hotloop.tables.pieces import pieces
 from hotloop.tables.raw_column import RawColumn, text_of
 from hotloop.tables.saved_fields import exactly, number, odd, positive_number, text, texts
 from hotloop.tables.scaling import Scaling, ScalingName, fit_scaling
+from hotloop.tables.statistics import describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,18 +118,24 @@ class NumberTarget:
         return values
 
     @classmethod
-    def fit(cls, raw: RawColumn, training: NDArray[np.float64], scaling: ScalingName) -> NumberTarget:
-        """Fit the scaling to the numbers of the training rows."""
-        return cls(raw.name, fit_scaling(training, "none" if scaling == "none" else "standard"))
+    def fit(
+        cls, raw: RawColumn, values: NDArray[np.float64], rows: NDArray[np.int64], scaling: ScalingName
+    ) -> NumberTarget:
+        """Fit the scaling to the training rows of ``values``."""
+        return cls(raw.name, fit_scaling(describe(values, rows), "none" if scaling == "none" else "standard"))
 
-    def scale(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the numbers as the network is to learn them, shape (rows, 1)."""
+    def scale(self, values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return ``values[rows]`` as the network is to learn them, shape (rows, 1)."""
+        scaled = np.empty((len(rows), 1), np.float32)
         with np.errstate(over="ignore"):
-            scaled = self.scaling.apply(values).astype(np.float32)[:, np.newaxis]
-        if not np.isfinite(scaled).all():
-            largest = float(np.abs(values).max())
+            for piece in pieces(len(rows)):
+                scaled[piece, 0] = self.scaling.apply(values[rows[piece]])
+        bad = ~np.isfinite(scaled[:, 0])
+        if bad.any():
+            row = rows[np.argmax(bad)]
             raise TableError(
-                f"target column '{self.name}' holds {largest:g}, too large a number for float32 once scaled"
+                f"target column '{self.name}' holds {values[row]:g} in row {row + 1:,}, "
+                "too large a number for float32 once scaled"
             )
         return scaled
 
