@@ -115,6 +115,25 @@ def test_a_cpu_is_measured_on_one_core_and_on_all(quick):
     )
 
 
+def test_the_figures_of_a_cpu_are_work_over_time(quick, monkeypatch):
+    monkeypatch.setattr(measure_cpu, "_FMA_DURATION_S", 0.5)
+    monkeypatch.setattr(measure_cpu, "duration_together_s", lambda works: 0.5)
+    one, two = measure_cpu.measure_cpu(a_cpu(simd_bits=128, l3_bytes=1), None)
+    flop = 10_000 * compile_fma_loop(128).flop_per_iteration
+    assert one.gflop_per_s == pytest.approx(flop / 0.5 / 1e9)
+    assert two.gflop_per_s == pytest.approx(2 * flop / 0.5 / 1e9)
+    # Each byte is read once and written once, whoever does it.
+    assert one.bandwidth_gb_per_s == two.bandwidth_gb_per_s == pytest.approx(2 * MIB / 0.5 / 1e9)
+
+
+def test_the_figures_of_torch_are_work_over_time(quick, monkeypatch):
+    monkeypatch.setattr(measure_torch, "_duration_s", lambda work, device: 1e-3)
+    figures = measure_torch.measure_accelerator("cpu", n=32, copy_bytes=4096)
+    assert figures.gflop_per_s == pytest.approx(2 * 32**3 / 1e-3 / 1e9)
+    assert figures.bandwidth_gb_per_s == pytest.approx(2 * 4096 / 1e-3 / 1e9)
+    assert figures.eager_op_us == pytest.approx(1e-3 / 200 * 1e6)
+
+
 def test_without_a_known_width_arithmetic_is_not_measured(quick):
     (figures,) = measure_cpu.measure_cpu(a_cpu(usable_threads=1), None)
     assert figures.gflop_per_s is None

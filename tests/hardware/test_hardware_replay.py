@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hotloop.cli.devices import render
+from hotloop.hardware import Measured
 from hotloop.hardware.identify_machine import identify_machine
 from hotloop.hardware.reading import CpuReading, GpuReading, MachineReading
 
@@ -101,13 +103,18 @@ def test_a_masked_processor_is_not_believed():
     assert "at least those of Sapphire Rapids (2023)" in text
 
 
+def test_gpus_alike_are_shown_by_the_one_with_the_least_memory_left():
+    machine = identify_machine(reading_of(MACHINES["server-xeon-8xh100"]["reading"]))
+    busy = replace(machine.gpus[3], free_bytes=4 << 30)
+    text = " ".join(render(replace(machine, gpus=(*machine.gpus[:3], busy, *machine.gpus[4:]))).split())
+    assert "GPU 0 to 7, all alike" in text
+    assert "free now: 4 GiB" in text
+    assert "holds 1,070 million float32 numbers" in text
+
+
 def test_a_measured_machine_shows_the_figures():
     machine = MACHINES["laptop-rtx-4060"]["reading"]
     described = identify_machine(reading_of(machine))
-    from dataclasses import replace
-
-    from hotloop.hardware import Measured
-
     cpu = replace(
         described.cpu,
         measured=(Measured("1 core", 150.04, 20.0, 1.0), Measured("16 threads", 1234.0, note="busy")),

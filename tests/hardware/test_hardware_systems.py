@@ -13,6 +13,7 @@ from hotloop.hardware import describe, read_machine
 from hotloop.hardware.read_linux import has_nvidia_device, read_linux
 from hotloop.hardware.read_macos import read_macos, system_sysctl
 from hotloop.hardware.read_windows import read_windows, system_registry
+from hotloop.hardware.reading import CpuReading, MachineReading
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -210,6 +211,16 @@ def test_the_system_decides_who_is_asked(monkeypatch, system, start):
     monkeypatch.setattr("hotloop.hardware.read_macos.system_sysctl", lambda name: None)
     monkeypatch.setattr("hotloop.hardware.read_windows.system_registry", lambda key, name: None)
     assert read_machine._read_system("riscv64").operating_system.startswith(start)
+
+
+def test_the_processor_is_believed_before_the_system():
+    itself = MachineReading("", CpuReading("x86_64", brand="EPYC", l3_bytes=1), hypervisor_bit=False)
+    system = MachineReading(
+        "Linux", CpuReading("x86_64", brand="other", l2_bytes=2), True, board_vendor="QEMU"
+    )
+    merged = read_machine._merge(itself, system)
+    assert (merged.cpu.brand, merged.cpu.l2_bytes, merged.cpu.l3_bytes) == ("EPYC", 2, 1)
+    assert (merged.operating_system, merged.hypervisor_bit, merged.board_vendor) == ("Linux", False, "QEMU")
 
 
 def test_what_may_not_be_asked_is_left_open(monkeypatch):

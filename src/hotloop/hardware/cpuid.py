@@ -84,8 +84,7 @@ def read_cpuid(query: Query, operating_system: str, architecture: str) -> Machin
         ),
         hypervisor_bit=bool(ecx & _HYPERVISOR_BIT),
         hypervisor_ids=hypervisor_ids,
-        root_partition="Microsoft Hv" in hypervisor_ids
-        and bool(query(0x40000003, 0)[1] & _CREATE_PARTITIONS),
+        root_partition="Microsoft Hv" in hypervisor_ids and bool(query(0x40000003, 0)[1] & _CREATE_PARTITIONS),
     )
 
 

@@ -52,9 +52,7 @@ _DATA_CENTRE = {
 }
 
 _LAPTOP = re.compile(r"Laptop GPU|Max-Q|Mobile", re.IGNORECASE)
-_GEFORCE = re.compile(
-    r"^GeForce (?:RTX|GTX) (\d{3,4})(M)?((?: ?Ti| ?SUPER| D)*)(?: \d+ ?GB)?(?: BOOST)?$", re.I
-)
+_GEFORCE = re.compile(r"^GeForce (?:RTX|GTX) (\d{3,4})(M)?((?: ?Ti| ?SUPER| D)*)(?: \d+ ?GB)?(?: BOOST)?$", re.I)
 _GEFORCE_ENTRY = re.compile(r"^GeForce (?:GT \d{3,4}|(MX\d{3}|\d{3}MX?))$", re.IGNORECASE)
 _TITAN = re.compile(r"^(?:GeForce GTX )?TITAN\b", re.IGNORECASE)
 _WORKSTATION = re.compile(
@@ -82,9 +80,7 @@ def find_tier(name: str | None) -> Tier:
     # "Max-Q" in a Blackwell workstation edition names a desktop board of lower power, not a laptop's.
     laptop = _LAPTOP.search(plain) is not None and "Workstation Edition" not in plain
     base = re.sub(r"\s+(?:Laptop GPU|(?:with )?Max-Q(?: Design)?|Mobile)$", "", plain, flags=re.IGNORECASE)
-    return (
-        _geforce(base, laptop) or _titan(base) or _workstation(base, laptop) or _data_centre(base) or Tier()
-    )
+    return _geforce(base, laptop) or _titan(base) or _workstation(base, laptop) or _data_centre(base) or Tier()
 
 
 def _plain(name: str | None) -> str:

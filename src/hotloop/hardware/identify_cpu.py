@@ -61,9 +61,7 @@ def identify_cpu(
         DMI's names, which tell Amazon's Graviton from other processors of the same cores.
     """
     vendor = _VENDORS.get((reading.vendor_id or "").strip())
-    found = find_generation(
-        vendor, reading.family, reading.model, reading.stepping, reading.brand, reading.llvm_name
-    )
+    found = find_generation(vendor, reading.family, reading.model, reading.stepping, reading.brand, reading.llvm_name)
     doubt = _doubt(reading, vendor, found)
     if found and board_vendor == "Amazon EC2" and _GRAVITON_TYPE.match(board_product or ""):
         found = _as_graviton(found)
@@ -101,9 +99,7 @@ def _doubt(reading: CpuReading, vendor: str | None, found: Generation | None) ->
     if reading.family is None or reading.model is None:
         return None if found else f"no generation known for {_named_by_llvm(reading)}"
     if found is None:
-        return f"{numbers} stepping {reading.stepping} is not in the table of generations" + _bound(
-            vendor, seen
-        )
+        return f"{numbers} stepping {reading.stepping} is not in the table of generations" + _bound(vendor, seen)
     surplus = seen - found.features - found.rarely
     if not surplus:
         return None
@@ -145,9 +141,7 @@ def _hidden_features(reading: CpuReading, known: Generation | None) -> str | Non
 def _notes_on_cores(reading: CpuReading, virtual: bool | None) -> list[str]:
     notes = []
     if virtual:
-        notes.append(
-            "a virtual machine sees the cores its host shows it: a core here may be one thread of a real core"
-        )
+        notes.append("a virtual machine sees the cores its host shows it: a core here may be one thread of a real core")
     if reading.quota_cpus is not None:
         notes.append(f"a container limit allows the work of {reading.quota_cpus:g} CPUs")
     return notes

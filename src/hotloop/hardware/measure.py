@@ -48,9 +48,7 @@ def _measure_gpus(torch: Any, machine: Machine) -> tuple[tuple[Gpu, ...], str | 
 
 def _same_gpu(gpus: list[Gpu], kind: str, name: str | None) -> int | None:
     """Find the GPU by name: NVML and CUDA may number the same GPUs differently."""
-    unmeasured = (
-        k for k, gpu in enumerate(gpus) if not gpu.measured and (gpu.kind, gpu.name) == (kind, name)
-    )
+    unmeasured = (k for k, gpu in enumerate(gpus) if not gpu.measured and (gpu.kind, gpu.name) == (kind, name))
     return next(unmeasured, None)
 
 
