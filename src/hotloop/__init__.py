@@ -34,8 +34,12 @@ from hotloop.errors import (
 
 if TYPE_CHECKING:
     from hotloop import hardware, tables
-    from hotloop.runs import Prediction, Predictor, Run, load
-    from hotloop.training import Moment, callback, fit
+    from hotloop.runs.load import load
+    from hotloop.runs.prediction import Prediction
+    from hotloop.runs.predictor import Predictor
+    from hotloop.runs.run import Run
+    from hotloop.training.callbacks import Moment, callback
+    from hotloop.training.fit import fit
 
 __version__ = "0.1.0"
 

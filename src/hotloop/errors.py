@@ -68,7 +68,7 @@ class HotloopError(Exception):
     def one_line(self) -> str:
         """The same parts on a single line, for stderr."""
         parts = [self.what, self.why, self.do, self.see and f"See {self.see}"]
-        return " ".join(" ".join(part.split()).rstrip(".") + "." for part in parts if part)
+        return " ".join(_as_sentence(part) for part in parts if part)
 
 
 class ArgumentError(HotloopError, ValueError):
@@ -114,6 +114,11 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, run: Run, signal_number: int | None = None):
         super().__init__(f"interrupted after epoch {run.epochs}")
         self.run, self.signal_number = run, signal_number
+
+
+def _as_sentence(part: str) -> str:
+    text = " ".join(part.split())
+    return text if text.endswith((".", "?", "!")) else text + "."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

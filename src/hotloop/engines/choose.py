@@ -42,10 +42,14 @@ def check_engine_name(name: str) -> None:
         If the engine is planned but not built.
     """
     if name not in ENGINE_NAMES:
-        raise ArgumentError(f"unknown engine {name!r}.{nearest(name, ENGINE_NAMES)}", do="use " + ", ".join(ENGINE_NAMES))
+        raise ArgumentError(
+            f"unknown engine {name!r}.{nearest(name, ENGINE_NAMES)}", do="use " + ", ".join(ENGINE_NAMES)
+        )
     if name != "auto" and name not in ENGINES:
         raise UnsupportedError(
-            f"engine {name!r} cannot run this task", why="this version has no such engine", do='use engine="eager"'
+            f"engine {name!r} cannot run this task",
+            why="this version has no such engine",
+            do='use engine="eager"',
         )
 
 
@@ -63,7 +67,7 @@ def choose_engine(name: str, task: Task) -> tuple[Engine, str]:
         if reason := engine.refusal(task):
             raise UnsupportedError(f"engine {name!r} cannot run this task", why=reason, do='use engine="auto"')
         return engine, "asked for"
-    refusals = []
+    refusals: list[str] = []
     for engine in ENGINES.values():
         reason = engine.refusal(task)
         if reason is None:

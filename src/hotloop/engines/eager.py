@@ -186,7 +186,8 @@ class EagerSession:
         while True:
             try:
                 if self._needs_closure:
-                    return self._task.optimizer.step(lambda: self._gradients(X, y, weight))  # type: ignore[no-any-return, call-overload]
+                    # torch's annotation says float, but what comes back is what the closure returned first.
+                    return self._task.optimizer.step(lambda: self._gradients(X, y, weight))  # type: ignore[arg-type, return-value]
                 loss = self._gradients(X, y, weight)
                 self._task.optimizer.step()
                 return loss

@@ -99,9 +99,7 @@ class RowLoss:
             }
         else:
             function = loss.func if isinstance(loss, partial) else loss
-            if function is not getattr(torch.nn.functional, name, None) or (
-                isinstance(loss, partial) and loss.args
-            ):
+            if function is not getattr(torch.nn.functional, name, None) or (isinstance(loss, partial) and loss.args):
                 return None
             settings = loss.keywords if isinstance(loss, partial) else {}
             each = partial(loss, reduction="none")

@@ -76,7 +76,7 @@ def estimate(task: Task) -> MemoryEstimate:
 
     moves = torch.device(task.device).type != task.training.X.device.type
     rows = [task.training, *([task.validation] if task.validation else [])]
-    data = sum(part.size_bytes for part in rows) if moves else 0
+    data = float(sum(part.size_bytes for part in rows)) if moves else 0.0
     if task.batch_size < len(task.training):
         data += task.training.size_bytes * task.batch_size / len(task.training)
     model = _size_bytes([*task.model.parameters(), *task.model.buffers()])
@@ -111,7 +111,7 @@ def fit_into_memory(task: Task) -> int:
             reason = "the data and the weights alone are more than that"
         if reason:
             raise OutOfMemoryError(
-                f"this run needs about {_in_words(need.total(slices))} on {task.device}, and {_in_words(free)} are free",
+                f"this run needs about {_in_words(need.total(slices))} on {task.device}; {_in_words(free)} are free",
                 why=reason,
                 do="use a smaller batch_size, a smaller network, fewer rows or columns, or another device",
             )

@@ -91,9 +91,7 @@ def publish_directory(parent: Path, name: str, files: Mapping[str, Contents], *,
         The directory cannot be written, or is taken and ``exact``.
     """
     if name in ("", ".", "..") or Path(name).name != name:
-        raise ArgumentError(
-            f"'{parent / name}' does not name a new directory", do="Use a path such as runs/iris."
-        )
+        raise ArgumentError(f"'{parent / name}' does not name a new directory", do="Use a path such as runs/iris.")
     with _refusals(parent / name):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = _hidden_name(parent)

@@ -27,12 +27,12 @@ FloatArray = NDArray[Any]
 def _sigmoid(x: FloatArray) -> FloatArray:
     # exp of a non-positive number only: no overflow on either side.
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(x.dtype, copy=False)
+    return np.asarray(np.where(x >= 0, 1 / (1 + small), small / (1 + small)), dtype=x.dtype)
 
 
 def _gelu(x: FloatArray) -> FloatArray:
-    erf = np.frompyfunc(math.erf, 1, 1)(x / math.sqrt(2)).astype(x.dtype)
-    return (0.5 * x * (1 + erf)).astype(x.dtype, copy=False)
+    erf = np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2))
+    return np.asarray(0.5 * x * (1 + erf), dtype=x.dtype)
 
 
 ACTIVATIONS: Mapping[str, Callable[[FloatArray], FloatArray]] = {

@@ -1,4 +1,4 @@
-"""Every random number of a training run, as a pure function of (seed, epoch or step): the one meaning all engines share.
+"""Every random number of a run, as a pure function of (seed, epoch or step): the one meaning all engines share.
 
 Two generators, each for its reason:
 

@@ -26,9 +26,7 @@ SIZE_INCHES = (10.0, 6.0)
 DOTS_PER_INCH = 150
 # Blue and vermilion stay apart for every kind of colour vision, and in grey. Source: Okabe and Ito (2002).
 TRAINING_COLOUR, VALIDATION_COLOUR, INK, GRID = "#0072B2", "#D55E00", "#333333", "#DDDDDD"
-LOG_FROM_RATIO = (
-    1000.0  # with more than this between the largest and smallest loss, a linear axis hides the end
-)
+LOG_FROM_RATIO = 1000.0  # with more than this between the largest and smallest loss, a linear axis hides the end
 LARGEST_DRAWN = 1e100  # no axis reaches further without overflow; also leaves out what is not finite
 MARKERS_UP_TO = 30  # so few records are shown as points, too
 
@@ -119,9 +117,7 @@ def _style(axes: Axes, device: str) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     # A device's name is text, whatever signs are in it: no mathematics, no TeX.
-    axes.set_title(
-        f"Training Loss on {device}", fontsize=15, color=INK, pad=10, parse_math=False, usetex=False
-    )
+    axes.set_title(f"Training Loss on {device}", fontsize=15, color=INK, pad=10, parse_math=False, usetex=False)
     axes.set_xlabel("Epoch", fontsize=12, color=INK, usetex=False)
     axes.set_ylabel("Loss", fontsize=12, color=INK, usetex=False)
     axes.grid(True, color=GRID, linewidth=0.8)
@@ -164,9 +160,7 @@ def _mark_first_bad(axes: Axes, run: Run) -> None:
     """Say where the loss stopped being a number, or that there is none."""
     bad = run.recorded_at[~np.isfinite(run.losses)]
     if len(bad):
-        axes.axvline(
-            bad[0], color=INK, linewidth=1.2, linestyle=":", label=f"not finite from epoch {bad[0]:,}"
-        )
+        axes.axvline(bad[0], color=INK, linewidth=1.2, linestyle=":", label=f"not finite from epoch {bad[0]:,}")
     elif not len(run.losses):
         axes.text(0.5, 0.5, "no loss recorded", transform=axes.transAxes, ha="center", color=INK, fontsize=13)
 

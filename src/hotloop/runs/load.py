@@ -89,9 +89,7 @@ def _check_is_run(directory: Path) -> None:
     if len(missing) == len(FILES):
         raise SavedRunError(f"'{directory}' is not a saved run", why=f"it holds no {missing[0]}")
     if missing:
-        raise SavedRunError(
-            f"the run '{directory}' is not complete", why=f"{' and '.join(missing)} is missing"
-        )
+        raise SavedRunError(f"the run '{directory}' is not complete", why=f"{' and '.join(missing)} is missing")
 
 
 def _near(directory: Path) -> str:
@@ -158,9 +156,7 @@ def _check_agreement(task: str, schema: Schema | None, network: Network | None) 
     if schema is not None and network is not None:
         agreed &= (schema.n_features, schema.n_outputs) == (network.n_inputs, network.n_outputs)
     if not agreed:
-        raise SavedRunError(
-            "network.json makes no sense", why="its table, its network and its task do not fit"
-        )
+        raise SavedRunError("network.json makes no sense", why="its table, its network and its task do not fit")
 
 
 def _layers_model(network: Network, data: bytes) -> LayersModel:
@@ -193,9 +189,7 @@ def _fill(module: torch.nn.Module, data: bytes, directory: Path) -> None:
 def _kind(tensor: Any) -> str:
     """Shape and dtype in words; a state dict may hold other objects than tensors."""
     shape, dtype = getattr(tensor, "shape", None), getattr(tensor, "dtype", None)
-    return (
-        f"{tuple(shape)} {str(dtype).removeprefix('torch.')}" if shape is not None else type(tensor).__name__
-    )
+    return f"{tuple(shape)} {str(dtype).removeprefix('torch.')}" if shape is not None else type(tensor).__name__
 
 
 def _field(document: Mapping[str, Any], key: str, kind: type[Value], what: str) -> Value:

@@ -45,11 +45,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return (
-            len(self.numbers)
-            if self.classes is None and self.numbers is not None
-            else len(self.classes or ())
-        )
+        return len(self.numbers) if self.classes is None and self.numbers is not None else len(self.classes or ())
 
     def to_csv(self) -> str:
         """Return the answers as CSV: "predicted" and, for classes, "probability of <class>" for each.
@@ -59,6 +55,16 @@ class Prediction:
         header = [_cell(name) for name in self._header()]
         lines = itertools.chain([header], self._rows())
         return "".join(",".join(line) + "\n" for line in lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answers as JSON can hold them, by the names of the fields."""
+        if self.probabilities is None or self.classes is None:
+            return {"numbers": None if self.numbers is None else self.numbers.tolist()}
+        return {
+            "classes": self.classes,
+            "class_names": list(self.class_names),
+            "probabilities": self.probabilities.tolist(),
+        }
 
     def write_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write :meth:`to_csv` to ``path`` in UTF-8.
@@ -86,9 +92,7 @@ class Prediction:
                 yield [repr(number) for number in row.tolist()]
 
 
-def of_classes(
-    outputs: NDArray[Any], class_names: Sequence[str] | None, notes: tuple[str, ...] = ()
-) -> Prediction:
+def of_classes(outputs: NDArray[Any], class_names: Sequence[str] | None, notes: tuple[str, ...] = ()) -> Prediction:
     """Return classes and probabilities for logits.
 
     Parameters

@@ -168,7 +168,8 @@ class Run:
             ("loss", f"{self.final_loss:.6g}"),
             ("validation", self._validation_text()),
             ("time", f"{self.duration_s:.3g} s, after {self.prepare_s:.3g} s of preparation"),
-            ("engine", f"{self.engine} on {self.device}: {self.why}"),
+            ("engine", f"{self.engine} on {self.device}"),
+            ("why", self.why),
             *((name.replace("_", " "), f"{value:.6g}") for name, value in self.metrics.items()),
             *(("note", note) for note in self.notes),
         ]

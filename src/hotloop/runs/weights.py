@@ -52,9 +52,7 @@ def encode(weights: Mapping[str, Any]) -> bytes:
 
         return save_tensors({name: _own_tensor(name, value) for name, value in weights.items()})
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise OutputError(
-            "cannot save the weights", why=f"safetensors does not hold them ({error})"
-        ) from error
+        raise OutputError("cannot save the weights", why=f"safetensors does not hold them ({error})") from error
 
 
 def decode_arrays(data: bytes) -> dict[str, NDArray[Any]]:

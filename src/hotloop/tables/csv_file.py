@@ -175,8 +175,7 @@ class _Reader:
             low, high = (low, middle) if self._parse(part, {}) is None else (middle, high)
         record = block.data[records.starts[low] : records.ends[low]].decode().strip()
         return TableError(
-            f"cannot read '{self.path}': line {block.line_at(int(records.starts[low])):,} is malformed: "
-            f"{record[:60]}",
+            f"cannot read '{self.path}': line {block.line_at(int(records.starts[low])):,} is malformed: {record[:60]}",
             do="Check its quotes: a quoted field ends at the separator, and a quote inside it is doubled",
         )
 

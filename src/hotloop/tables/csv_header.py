@@ -78,9 +78,7 @@ def _detect_separator(header: str, first_row: str | None = None) -> str:
         if header.count(separator) >= MAX_COLUMNS:
             return True, MAX_COLUMNS
         n_fields = len(_fields(header, separator))
-        return n_fields > 1 and first_row is not None and len(
-            _fields(first_row, separator)
-        ) == n_fields, n_fields
+        return n_fields > 1 and first_row is not None and len(_fields(first_row, separator)) == n_fields, n_fields
 
     return max(_SEPARATORS, key=merit)
 
@@ -115,6 +113,4 @@ def _doubt(names: list[str]) -> tuple[str, ...]:
     numeric = [name for name in names if name.replace(".", "", 1).lstrip("+-").isdecimal() and "." in name]
     if 2 * len(numeric) <= len(names):
         return ()
-    return (
-        f"The first line ({', '.join(names[:3])} ...) is taken as the header, though it looks like numbers.",
-    )
+    return (f"The first line ({', '.join(names[:3])} ...) is taken as the header, though it looks like numbers.",)

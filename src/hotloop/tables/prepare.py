@@ -179,15 +179,11 @@ def _label_numbers(table: Table, raw: RawColumn, options: _Options) -> _Labelled
     kept = np.flatnonzero(~np.isnan(values))
     split = _split(kept, table.n_rows, options, None)
     target = NumberTarget.fit(raw, values, split.train, options.scaling)
-    train, validation, test = (
-        target.scale(values, rows) for rows in (split.train, split.validation, split.test)
-    )
+    train, validation, test = (target.scale(values, rows) for rows in (split.train, split.validation, split.test))
     return _Labelled(target, split, (train, validation, test), None, _dropped(table, raw, len(kept)))
 
 
-def _split(
-    kept: NDArray[np.int64], n_rows: int, options: _Options, classes: NDArray[np.int64] | None
-) -> Split:
+def _split(kept: NDArray[np.int64], n_rows: int, options: _Options, classes: NDArray[np.int64] | None) -> Split:
     """Split the rows that have a target; row numbers are the table's."""
     split = split_rows(
         len(kept),
@@ -283,6 +279,4 @@ def _short_test(split: Split, options: _Options, n_rows: int) -> tuple[str, ...]
     wanted = int(np.ceil(options.test_size * n_rows))
     if len(split.test) == wanted:
         return ()
-    return (
-        f"The test part has {len(split.test):,} rows instead of {wanted:,}: rare classes stay in training.",
-    )
+    return (f"The test part has {len(split.test):,} rows instead of {wanted:,}: rare classes stay in training.",)

@@ -148,9 +148,7 @@ def _read_parquet(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
             return pl.read_parquet(file), ()
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        raise TableError(
-            f"cannot read '{path}': it is damaged, cut short or no Parquet file", why=reason
-        ) from None
+        raise TableError(f"cannot read '{path}': it is damaged, cut short or no Parquet file", why=reason) from None
 
 
 _READERS: dict[str, Callable[[Path], tuple[pl.DataFrame, tuple[str, ...]]]] = {

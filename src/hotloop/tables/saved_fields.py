@@ -13,9 +13,7 @@ __all__ = ["boolean", "exactly", "items", "number", "odd", "positive_number", "t
 
 def odd(reason: str) -> SavedRunError:
     """Return the error for a saved schema that cannot be right."""
-    return SavedRunError(
-        "the saved table schema is damaged", why=reason, do="Train again, or restore the run"
-    )
+    return SavedRunError("the saved table schema is damaged", why=reason, do="Train again, or restore the run")
 
 
 def exactly(saved: object, *names: str) -> Mapping[str, Any]:

@@ -122,10 +122,7 @@ class Schema:
         for column in self.columns:
             values = column.values(table.column(column.name))
             stop = start + column.width
-            count = sum(
-                _write(column, values, rows, out[:, start:stop])
-                for rows, out in zip(parts, outs, strict=True)
-            )
+            count = sum(_write(column, values, rows, out[:, start:stop]) for rows, out in zip(parts, outs, strict=True))
             notes += [column.surprise(count)] if count else []
             start = stop
         for rows, out in zip(parts, outs, strict=True):

@@ -62,9 +62,7 @@ class ClassTarget:
         TableError
             When there are fewer than 2 classes, more than 1,000, or as many as there are rows, nearly.
         """
-        kind, names, codes = (
-            _text_classes(raw) if raw.kind in ("category", "boolean") else _number_classes(raw)
-        )
+        kind, names, codes = _text_classes(raw) if raw.kind in ("category", "boolean") else _number_classes(raw)
         _refuse_no_classes(raw, len(names), int((codes >= 0).sum()))
         return cls(raw.name, kind, names), codes
 

@@ -31,13 +31,15 @@ def check_settings(settings: Settings) -> None:
         *_unless_count(settings, "patience", optional=True),
         *_unless_count(settings, "threads", optional=True),
     ]
-    clip, seed = settings.clip_grad_norm, settings.seed
+    clip: Any = settings.clip_grad_norm
+    seed: Any = settings.seed
+    loss: Any = settings.loss
     if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
         mistakes.append(f"clip_grad_norm is {clip!r}; it must be a number above 0")
     if seed is not None and not (_is_integer(seed) and 0 <= seed < 1 << 63):
         mistakes.append(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")
     if settings.progress not in ("auto", True, False):
-        mistakes.append(f"progress is {settings['progress']!r}; it must be 'auto', True or False")
+        mistakes.append(f"progress is {settings.progress!r}; it must be 'auto', True or False")
     if (settings.X_val is None) != (settings.y_val is None):
         mistakes.append("X_val and y_val must be given together")
     if settings.patience is not None and settings.X_val is None:
@@ -45,8 +47,8 @@ def check_settings(settings: Settings) -> None:
     if settings.shuffle and settings.batch_size is None:
         mistakes.append("shuffle=True needs a batch_size: a full batch has no order of rows to change")
     mistakes += _callback_mistakes(settings.callbacks)
-    if not callable(settings.loss):
-        mistakes.append(f"loss is {settings['loss']!r}; it must be a torch loss, or a function of (output, y)")
+    if not callable(loss):
+        mistakes.append(f"loss is {loss!r}; it must be a torch loss, or a function of (output, y)")
     if mistakes:
         raise ArgumentError("; ".join(mistakes), see="help(hotloop.fit)")
 
@@ -87,7 +89,8 @@ def _check_parameters(model: torch.nn.Module, optimizer: torch.optim.Optimizer) 
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     if any(is_lazy(parameter) for parameter in model.parameters()):
         raise ArgumentError(
-            "the model has lazy layers whose sizes are not known yet", do="call model(X[:1]) once, then build the optimizer"
+            "the model has lazy layers whose sizes are not known yet",
+            do="call model(X[:1]) once, then build the optimizer",
         )
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ArgumentError("the model has no parameter to train")

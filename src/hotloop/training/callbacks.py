@@ -53,8 +53,15 @@ def callback(every: int = 1) -> Callable[[Callable[[Moment], Any]], Callable[[Mo
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise ArgumentError(f"every is {every!r}; it must be a whole number from 1 on", do="write @callback(every=100)")
 
-    def declare(function: Callable[[Moment], Any]) -> Callable[[Moment], Any]:
-        function.every = every  # type: ignore[attr-defined]
-        return function
+    return lambda function: _Declared(function, every)
 
-    return declare
+
+@dataclass(frozen=True)
+class _Declared:
+    """A function with its interval; methods and partials, which take no attributes, included."""
+
+    function: Callable[[Moment], Any]
+    every: int
+
+    def __call__(self, moment: Moment) -> Any:
+        return self.function(moment)

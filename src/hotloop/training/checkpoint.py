@@ -39,7 +39,7 @@ class Fingerprint:
             self._digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
             # Viewed as bytes, since NumPy does not know every dtype of torch's.
             data = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            self._digest.update(memoryview(data))
+            self._digest.update(data.tobytes())
         else:
             self._digest.update(repr(value).encode())
 
@@ -133,7 +133,8 @@ def _decode(data: bytes, path: Path) -> dict[str, Any]:
     expected = _FORMAT + hashlib.sha256(block).hexdigest().encode() + b"\n"
     if data[:start] != expected:
         raise SavedRunError(
-            f"the checkpoint '{path}' is damaged, or no checkpoint of this version", do="remove it to start anew"
+            f"the checkpoint '{path}' is damaged, or no checkpoint of this version",
+            do="remove it to start anew",
         )
     # safetensors: eight bytes with the header's length, then the header as JSON.
     header = json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])
@@ -151,9 +152,12 @@ def _to_json(value: Any, tensors: dict[str, Any]) -> Any:
         return value if np.isfinite(value) else {"$float": repr(value)}
     if isinstance(value, (torch.Tensor, np.ndarray)):
         name = f"t{len(tensors)}"
-        is_array = isinstance(value, np.ndarray)
-        tensors[name] = (torch.from_numpy(value.copy()) if is_array else value.detach().cpu().clone()).contiguous()
-        return {"$array" if is_array else "$tensor": name}
+        if isinstance(value, np.ndarray):
+            tensors[name] = torch.from_numpy(value.copy())
+            return {"$array": name}
+        # A copy, since tensors that share memory cannot be written.
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {"$tensor": name}
     if isinstance(value, tuple):
         return {"$tuple": [_to_json(item, tensors) for item in value]}
     if isinstance(value, list):

@@ -52,7 +52,9 @@ def features(X: Any, model: torch.nn.Module, name: str = "X") -> tuple[torch.Ten
     return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, like the model's parameters"]
 
 
-def targets(y: Any, n_rows: int, loss: _Loss, model: torch.nn.Module, name: str = "y") -> tuple[torch.Tensor, list[str]]:
+def targets(
+    y: Any, n_rows: int, loss: _Loss, model: torch.nn.Module, name: str = "y"
+) -> tuple[torch.Tensor, list[str]]:
     """Return the targets as a tensor of the dtype that the loss takes, and sentences about what was converted.
 
     Class labels become int64; everything else takes the dtype of the model's parameters.
@@ -84,7 +86,9 @@ def targets(y: Any, n_rows: int, loss: _Loss, model: torch.nn.Module, name: str 
     _check_finite(given, converted, name)
     if given.dtype == dtype:
         return converted, []
-    return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, as {loss_name(loss)} takes it"]
+    return converted, [
+        f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, as {loss_name(loss)} takes it"
+    ]
 
 
 def row_weights(sample_weight: Any, n_rows: int, loss: _Loss, dtype: torch.dtype) -> torch.Tensor | None:
@@ -128,23 +132,24 @@ def check_labels(y: torch.Tensor, loss: _Loss, probe: Probe | None, name: str = 
     per_row = tuple(output.shape[1:])
     if row_loss.kind == "elements" or y.is_floating_point():
         if rows != per_row:
+            column = per_row == (1,) and not rows
             raise ArgumentError(
-                f"{name} has shape {('rows', *rows)} and the model's output {('rows', *per_row)}".replace("'rows'", "rows"),
+                f"{name} has shape {_shape(rows)} and the model's output {_shape(per_row)}",
                 why=f"{row_loss.name} compares them element by element",
-                do=f"{name}.reshape(-1, 1) makes a column of {name}" if per_row == (1,) and not rows else "make them agree",
+                do=f"{name}.reshape(-1, 1) makes a column of {name}" if column else "make them agree",
             )
         _check_range(y, row_loss, name)
         return
     if not per_row or rows != per_row[1:]:
         raise ArgumentError(
-            f"{row_loss.name} takes labels of shape {('rows', *per_row[1:])} and an output of one number for each class; "
-            f"{name} has shape {('rows', *rows)} and the model's output {('rows', *per_row)}".replace("'rows'", "rows")
+            f"{name} has shape {_shape(rows)} and the model's output {_shape(per_row)}",
+            why=f"{row_loss.name} takes one number for each class, and labels of shape {_shape(per_row[1:])}",
         )
     labels = y[y != row_loss.ignore_index]
     if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= per_row[0]):
         raise ArgumentError(
-            f"{name} holds labels from {int(labels.min())} to {int(labels.max())}, but the model has {per_row[0]} outputs",
-            why="labels count from 0 and each needs an output",
+            f"{name} holds labels from {int(labels.min())} to {int(labels.max())}",
+            why=f"the model has {per_row[0]} outputs, for labels 0 to {per_row[0] - 1}",
         )
 
 
@@ -170,7 +175,8 @@ def try_loss(loss: _Loss, probe: Probe | None, y: torch.Tensor) -> None:
         ) from error
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         raise ArgumentError(
-            f"the loss '{loss_name(loss)}' must return one number", do='use reduction="mean" or reduction="sum"'
+            f"the loss '{loss_name(loss)}' must return one number",
+            do='use reduction="mean" or reduction="sum"',
         )
 
 
@@ -179,7 +185,10 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
 
     if isinstance(value, torch.Tensor):
         if value.layout is not torch.strided or value.is_complex():
-            raise ArgumentError(f"{name} is a {_name(value.dtype)} tensor of layout {value.layout}", do="give dense real numbers")
+            raise ArgumentError(
+                f"{name} is a {_name(value.dtype)} tensor of layout {value.layout}",
+                do="give dense real numbers",
+            )
         return value.detach()
     array = _array(value, name)
     if array.dtype.kind not in "fiub":
@@ -225,7 +234,12 @@ def _check_finite(given: torch.Tensor, converted: torch.Tensor, name: str) -> No
 
 
 def _check_range(y: torch.Tensor, row_loss: RowLoss, name: str) -> None:
-    if row_loss.name in ("BCEWithLogitsLoss", "BCELoss", "binary_cross_entropy_with_logits", "binary_cross_entropy"):
+    if row_loss.name in (
+        "BCEWithLogitsLoss",
+        "BCELoss",
+        "binary_cross_entropy_with_logits",
+        "binary_cross_entropy",
+    ):
         low, high = float(y.min()), float(y.max())
         if low < 0 or high > 1:
             raise ArgumentError(f"{name} lies between {low:g} and {high:g}; {row_loss.name} takes targets from 0 to 1")
@@ -239,6 +253,10 @@ def _looks_numbers_up(model: torch.nn.Module) -> bool:
 
 def _first_fraction(y: torch.Tensor) -> str:
     return f"{float(y[y != y.round()][0]):g}"
+
+
+def _shape(of_a_row: tuple[int, ...]) -> str:
+    return f"({', '.join(['rows', *map(str, of_a_row)])})"
 
 
 def _name(dtype: torch.dtype) -> str:

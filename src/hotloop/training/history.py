@@ -47,7 +47,7 @@ class History:
 
     def remember(self) -> None:
         """Copy the state now, since something outside the session may have changed it."""
-        schedule = self._schedule and self._schedule.state()
+        schedule = self._schedule.state() if self._schedule is not None else None
         self._stretches = [*self._stretches[-1:], _Stretch(self._session.state(), schedule)]
         self._taken_at_s = time.perf_counter()
 

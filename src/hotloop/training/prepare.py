@@ -155,7 +155,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         progress=bool(settings.progress),
     )
     engine, why_engine = choose_engine(settings.engine, task)
-    why = f"{engine.name} on {device}: {why_engine}; {why_device}"
+    why = f"{engine.name}: {why_engine}; {device}: {why_device}"
     return Prepared(task, plan, engine, why, tuple(notes), settings)
 
 

@@ -72,8 +72,17 @@ class Recorder:
 
     def state(self) -> dict[str, Any]:
         """Return everything recorded so far, for a checkpoint."""
-        losses, at = np.concatenate([np.empty(0), *self._losses]), np.concatenate([np.empty(0, int), *self._at])
-        return {"epochs": self.epochs, "last_loss": self.last_loss, "open": self._open, "losses": losses, "at": at}
+        losses, at = (
+            np.concatenate([np.empty(0), *self._losses]),
+            np.concatenate([np.empty(0, int), *self._at]),
+        )
+        return {
+            "epochs": self.epochs,
+            "last_loss": self.last_loss,
+            "open": self._open,
+            "losses": losses,
+            "at": at,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""

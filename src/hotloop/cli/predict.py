@@ -1,0 +1,51 @@
+"""``hotloop predict``: a saved run and a table in, predictions out."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+__all__ = ["predict"]
+
+
+def predict(
+    run: Path,
+    table: str,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    json: bool = False,
+) -> None:
+    """Predict the rows of a table with a saved run.
+
+    Parameters
+    ----------
+    run
+        Directory of a run, such as runs/iris.
+    table
+        A .csv, .tsv or .parquet file with the columns the run was trained on.
+    out
+        CSV file to write. [default: standard output]
+    json
+        Print JSON instead of CSV.
+    """
+    from hotloop import tables
+    from hotloop.files import check_writable
+    from hotloop.runs import load
+
+    if out is not None:
+        check_writable(out.parent)
+    predictor = load(run)
+    prediction = predictor.predict(tables.read(table))
+    for note in prediction.notes:
+        print(f"hotloop: note: {note}", file=sys.stderr)
+    if out is not None:
+        prediction.write_csv(out)
+    if json:
+        print(json_module.dumps(prediction.to_json(), indent=2))
+    elif out is None:
+        sys.stdout.write(prediction.to_csv())

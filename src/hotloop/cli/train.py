@@ -1,0 +1,293 @@
+"""``hotloop train``: a table in, a trained and saved network out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from hotloop.errors import ArgumentError, Interrupted
+from hotloop.training.recipes import Recipe, find_recipe
+
+if TYPE_CHECKING:
+    from hotloop.runs import Run
+    from hotloop.tables import Table
+    from hotloop.training.callbacks import Moment
+    from hotloop.training.train_table import TableTraining
+
+__all__ = ["train"]
+
+
+def train(
+    table: str,
+    /,
+    *,
+    target: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    recipe: str | None = None,
+    hidden: str | None = None,
+    activation: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: Annotated[float | None, Parameter(name=("--learning-rate", "--lr"))] = None,
+    weight_decay: float | None = None,
+    epochs: int | None = None,
+    batch_size: str | None = None,
+    scaling: Literal["minmax", "standard", "none"] | None = None,
+    class_weight: Literal["balanced", "none"] | None = None,
+    test_size: float | None = None,
+    validation_size: float | None = None,
+    patience: int | None = None,
+    stratify: bool | None = None,
+    split_seed: int = 42,
+    ignore: tuple[str, ...] = (),
+    seed: int = 0,
+    device: str = "auto",
+    engine: str = "auto",
+    threads: int | None = None,
+    record_every: int = 1,
+    print_every: int | None = None,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    plot: bool = True,
+    resume: bool = False,
+    json: bool = False,
+) -> None:
+    """Train a network on a table; options left out come from the recipe.
+
+    Parameters
+    ----------
+    table
+        A .csv, .tsv or .parquet file, or "iris".
+    target
+        Column to predict. [default: the last]
+    task
+        What the target is; guessed, and said, by default.
+    recipe
+        "lesson" (default for iris) or "tabular".
+    hidden
+        Widths of the hidden layers: 64,64; or none.
+    activation
+        relu, tanh, gelu, silu, elu, ...
+    optimizer
+        sgd, adam, adamw or rmsprop.
+    learning_rate
+        Size of a step.
+    weight_decay
+        Pull of the weights towards 0.
+    epochs
+        Passes over the rows.
+    batch_size
+        Rows of an update, or "full".
+    scaling
+        Of the features, fitted on training rows.
+    class_weight
+        "balanced" makes rare classes count more.
+    test_size
+        Share of the rows kept for the test.
+    validation_size
+        Share of the other rows kept for validation.
+    patience
+        Stop after so many epochs without a better validation loss; 0 never stops.
+    stratify
+        Keep the classes' shares in each part.
+    split_seed
+        Of the split.
+    ignore
+        Columns to leave out; can be repeated.
+    seed
+        Of first weights and row order.
+    device
+        auto, cpu, cuda, cuda:1, mps, xpu.
+    engine
+        auto or eager.
+    threads
+        CPU threads.
+    record_every
+        Epochs between two recorded losses.
+    print_every
+        Epochs between two lines; 0 prints none.
+    out
+        Directory for the run. [default: runs/NAME]
+    plot
+        Draw loss.png.
+    resume
+        Go on with an interrupted run.
+    json
+        Print the run as JSON and nothing else.
+    """
+    from hotloop import tables
+    from hotloop.files import check_writable
+    from hotloop.training.train_table import prepare_table_training
+
+    chosen = _override(
+        find_recipe(recipe, table),
+        hidden=_widths(hidden),
+        activation=activation,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        epochs=epochs,
+        scaling=scaling,
+        test_size=test_size,
+        validation_size=validation_size,
+        stratify=stratify,
+        print_every=print_every,
+        balanced=None if class_weight is None else class_weight == "balanced",
+    )
+    chosen = _with_optional(chosen, batch_size, patience)
+    loaded = tables.read(table)
+    directory = out if out is not None else Path("runs") / _safe_name(loaded.name)
+    checkpoint = directory.with_name(directory.name + ".checkpoint")
+    check_writable(directory.parent)
+    _check_checkpoint(checkpoint, resume)
+    training = prepare_table_training(
+        loaded, chosen, target=target, task=task, split_seed=split_seed, seed=seed, ignore=ignore
+    )
+    console = _Console(quiet=json, epochs=chosen.epochs)
+    console.describe(loaded, training)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run = training.run(
+            device=device,
+            engine=engine,
+            threads=threads,
+            record_every=record_every,
+            progress=not json,
+            checkpoint=checkpoint,
+            on_start=console.start,
+            callbacks=console.callbacks(chosen.print_every),
+        )
+    except Interrupted as interruption:
+        print(
+            f"hotloop: interrupted after epoch {interruption.run.epochs}. "
+            f"The state is in {checkpoint}; the same command with --resume goes on.",
+            file=sys.stderr,
+        )
+        raise
+    saved = run.save(directory, plot=plot)
+    checkpoint.unlink(missing_ok=True)
+    console.finish(run, training, saved, plot)
+    if run.stopped == "diverged":
+        print(f"hotloop: {run.stopped_why}. Try a smaller --learning-rate.", file=sys.stderr)
+        raise SystemExit(1)
+
+
+class _Console:
+    """What a person sees while a network trains; with ``quiet`` only the JSON at the end."""
+
+    def __init__(self, quiet: bool, epochs: int):
+        self._quiet, self._epochs = quiet, epochs
+
+    def describe(self, table: Table, training: TableTraining) -> None:
+        """Say what will be trained on what."""
+        data, schema, recipe = training.prepared, training.schema, training.recipe
+        parts = [f"{len(data.X_train):,} rows to train on"]
+        if len(data.X_validation):
+            parts.append(f"{len(data.X_validation):,} to validate")
+        parts.append(f"{len(data.X_test):,} to test")
+        answer = f"{schema.n_outputs} classes" if schema.task == "classification" else "numbers"
+        self._line(
+            "table",
+            f"{table.name}: {table.n_rows:,} rows, {schema.n_features} features -> {schema.target} ({answer})",
+        )
+        self._line("rows", ", ".join(parts))
+        for note in data.notes:
+            self._line("note", note)
+        batch = "full batch" if recipe.batch_size is None else f"batches of {recipe.batch_size}"
+        self._line("network", f"{training.network}, {training.network.n_parameters:,} parameters")
+        how = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {batch}, {recipe.epochs:,} epochs"
+        self._line("recipe", f"{recipe.name}: {how}")
+
+    def start(self, device: str, why: str) -> None:
+        """Say where training happens."""
+        self._line("device", f"{device} ({why})")
+
+    def callbacks(self, print_every: int) -> list[Callable[[Moment], Any]]:
+        """Return the callback that prints a line every so many epochs."""
+        if self._quiet or not print_every:
+            return []
+        from hotloop.training.callbacks import callback
+
+        return [callback(every=print_every)(self._print_epoch)]
+
+    def finish(self, run: Run, training: TableTraining, saved: Path, plot: bool) -> None:
+        """Say how it ended."""
+        if self._quiet:
+            print(json_module.dumps(run.to_json(saved), indent=2))
+            return
+        per_epoch_us = 1e6 * run.duration_s / max(run.epochs, 1)
+        self._line("time", f"{run.duration_s:.2f} s for {run.epochs:,} epochs ({per_epoch_us:,.0f} us an epoch)")
+        if run.stopped == "patience":
+            self._line("stopped", run.stopped_why)
+        for note in run.notes[len(training.prepared.notes) :]:
+            self._line("note", note)
+        self._line("test", _metrics_text(run, len(training.prepared.X_test)))
+        self._line("saved", f"{saved}" + (f", loss curve in {saved / 'loss.png'}" if plot else ""))
+
+    def _print_epoch(self, moment: Moment) -> None:
+        width = len(f"{self._epochs:,}")
+        validation = "" if moment.validation_loss is None else f"  validation {moment.validation_loss:.4f}"
+        print(
+            f"epoch {moment.epoch:>{width},} of {self._epochs:,}  loss {moment.loss:.4f}{validation}",
+            flush=True,
+        )
+
+    def _line(self, label: str, text: str) -> None:
+        if not self._quiet:
+            print(f"{label:<8} {text}", flush=True)
+
+
+def _metrics_text(run: Run, n_test: int) -> str:
+    if "test_accuracy" in run.metrics:
+        share = run.metrics["test_accuracy"]
+        return f"accuracy {share:.4f} ({round(share * n_test):,} of {n_test:,} rows)"
+    if "test_rmse" in run.metrics:
+        return f"R2 {run.metrics['test_r2']:.4f}, RMSE {run.metrics['test_rmse']:.4g} on {n_test:,} rows"
+    return "no rows were kept for a test"
+
+
+def _override(recipe: Recipe, **given: object) -> Recipe:
+    """Return the recipe with what was given in place of its own."""
+    return dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _with_optional(recipe: Recipe, batch_size: str | None, patience: int | None) -> Recipe:
+    """Return the recipe with settings for which None is a value of its own."""
+    if batch_size is not None:
+        recipe = dataclasses.replace(
+            recipe, batch_size=None if batch_size == "full" else _count(batch_size, "--batch-size")
+        )
+    if patience is not None:
+        recipe = dataclasses.replace(recipe, patience=patience or None)
+    return recipe
+
+
+def _widths(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    return () if text == "none" else tuple(_count(width, "--hidden") for width in text.split(","))
+
+
+def _count(text: str, option: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ArgumentError(f"{option} takes whole numbers from 1 on, not {text!r}")
+    return int(text)
+
+
+def _safe_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "table"
+
+
+def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
+    if resume and not checkpoint.exists():
+        raise ArgumentError(f"there is nothing to resume: {checkpoint} does not exist", do="leave --resume out")
+    if checkpoint.exists() and not resume:
+        raise ArgumentError(
+            f"{checkpoint} holds the state of an interrupted run",
+            do="go on with --resume, or remove that file to start anew",
+        )

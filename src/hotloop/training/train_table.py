@@ -1,0 +1,199 @@
+"""``hotloop train`` as a function: a table and a recipe in, a run with metrics out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hotloop.errors import ArgumentError
+from hotloop.program import Network
+from hotloop.runs import Run
+from hotloop.training.callbacks import Moment
+from hotloop.training.metrics import accuracy, r2, rmse
+from hotloop.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from hotloop.tables import PreparedTable, Schema, Table
+
+__all__ = ["TableTraining", "prepare_table_training"]
+
+
+@dataclass(frozen=True, eq=False)
+class TableTraining:
+    """A table split, scaled and given a network: ready to train.
+
+    Parameters
+    ----------
+    prepared : PreparedTable
+    network : Network
+    recipe : Recipe
+    seed : int
+        Of the first weights and of the row order.
+    """
+
+    prepared: PreparedTable
+    network: Network
+    recipe: Recipe
+    seed: int
+
+    @property
+    def schema(self) -> Schema:
+        """How raw columns become features."""
+        return self.prepared.schema
+
+    def run(
+        self,
+        *,
+        device: str = "auto",
+        engine: str = "auto",
+        threads: int | None = None,
+        record_every: int = 1,
+        progress: bool = True,
+        checkpoint: Path | None = None,
+        on_start: Callable[[str, str], None] = lambda device, why: None,
+        callbacks: Sequence[Callable[[Moment], Any]] = (),
+    ) -> Run:
+        """Train the network and measure it on the test rows.
+
+        Parameters
+        ----------
+        device, engine, threads, record_every, progress, checkpoint, callbacks
+            As in :func:`hotloop.fit`.
+        on_start : callable
+            Called with the device and the reason for it, before the first step.
+
+        Returns
+        -------
+        Run
+            With the table's schema and the test rows' metrics.
+        """
+        from hotloop.capture import to_module
+        from hotloop.training.prepare import prepare
+        from hotloop.training.settings import Settings
+
+        data, recipe = self.prepared, self.recipe
+        model = to_module(self.network, self.network.initialise(self.seed))
+        validates = len(data.X_validation) > 0
+        settings = Settings(
+            loss=self._loss(),
+            optimizer=recipe.build_optimizer(model.parameters()),
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            X_val=data.X_validation if validates else None,
+            y_val=data.y_validation if validates else None,
+            patience=recipe.patience if validates else None,
+            record_every=record_every,
+            device=device,
+            engine=engine,
+            threads=threads,
+            seed=self.seed,
+            progress=progress,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+        )
+        ready = prepare(model, data.X_train, data.y_train, settings)
+        on_start(ready.task.device, ready.why)
+        run = ready.run()
+        return dataclasses.replace(
+            run,
+            schema=self.schema,
+            metrics=self._metrics(run),
+            notes=(*data.notes, *run.notes),
+            settings={**run.settings, **self._table_settings()},
+        )
+
+    def _loss(self) -> Any:
+        import torch
+
+        counts = self.prepared.class_counts
+        if counts is None:
+            return torch.nn.MSELoss()
+        if not self.recipe.balanced:
+            return torch.nn.CrossEntropyLoss()
+        weight = counts.sum() / (len(counts) * counts)
+        return torch.nn.CrossEntropyLoss(weight=torch.tensor(weight, dtype=torch.float32))
+
+    def _metrics(self, run: Run) -> dict[str, float]:
+        data = self.prepared
+        if not len(data.X_test):
+            return {}
+        output = self.network.forward(run.weights, data.X_test)
+        if self.schema.task == "classification":
+            labels: Any = data.y_test
+            return {"test_accuracy": accuracy(labels, output.argmax(axis=1))}
+        values, predicted = self.schema.undo_target(data.y_test), self.schema.undo_target(output)
+        values, predicted = np.ravel(values), np.ravel(predicted)
+        return {"test_r2": r2(values, predicted), "test_rmse": rmse(values, predicted)}
+
+    def _table_settings(self) -> dict[str, object]:
+        data, recipe = self.prepared, self.recipe
+        return {
+            "recipe": recipe.name,
+            "target": self.schema.target,
+            "hidden": list(recipe.hidden),
+            "activation": recipe.activation,
+            "scaling": recipe.scaling,
+            "class_weight": "balanced" if recipe.balanced else None,
+            "rows_train": len(data.X_train),
+            "rows_validation": len(data.X_validation),
+            "rows_test": len(data.X_test),
+        }
+
+
+def prepare_table_training(
+    table: Table,
+    recipe: Recipe,
+    *,
+    target: str | None = None,
+    task: str = "auto",
+    split_seed: int = 42,
+    seed: int = 0,
+    ignore: Sequence[str] = (),
+) -> TableTraining:
+    """Split and scale a table and lay out the network for it.
+
+    Parameters
+    ----------
+    table : Table
+    recipe : Recipe
+    target : str, optional
+        Column to predict; the last by default.
+    task : str
+        "auto", "classification" or "regression".
+    split_seed, seed : int
+        Of the split, and of weights and row order.
+    ignore : sequence of str
+        Columns to leave out.
+
+    Raises
+    ------
+    ArgumentError
+        If a setting makes no sense.
+    TableError
+        If the table cannot be used.
+    """
+    from hotloop.tables import prepare
+
+    if recipe.balanced and task == "regression":
+        raise ArgumentError("class weights are for classes, and this is a regression")
+    prepared = prepare(
+        table,
+        target=target,
+        task=task,  # type: ignore[arg-type]
+        test_size=recipe.test_size,
+        validation_size=recipe.validation_size,
+        split_seed=split_seed,
+        stratify=recipe.stratify,
+        scaling=recipe.scaling,  # type: ignore[arg-type]
+        ignore=ignore,
+    )
+    if recipe.balanced and prepared.schema.task == "regression":
+        raise ArgumentError("class weights are for classes, and this is a regression", do="use --task classification")
+    schema = prepared.schema
+    network = Network.mlp(schema.n_features, recipe.hidden, schema.n_outputs, recipe.activation)
+    return TableTraining(prepared, network, recipe, seed)
