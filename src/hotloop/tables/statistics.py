@@ -49,19 +49,22 @@ def describe(values: NDArray[np.float64], rows: NDArray[np.int64]) -> Statistics
     rows : int64 array
         The rows to summarise; where all are missing, the figures are 0.
     """
+    first = next(_present(values, rows), None)
+    if first is None:
+        return Statistics(0, len(rows), 0.0, 0.0, 0.0, 0.0)
+    # Relative to one of the values: sums of large ids or timestamps would lose the digits that differ.
+    origin = float(first[0])
     n_present, sums, lows, highs = 0, [], [], []
     for present in _present(values, rows):
         n_present += len(present)
-        sums.append(float(present.sum()))
+        sums.append(float((present - origin).sum()))
         lows.append(float(present.min()))
         highs.append(float(present.max()))
-    if not n_present:
-        return Statistics(0, len(rows), 0.0, 0.0, 0.0, 0.0)
-    mean = math.fsum(sums) / n_present
+    above = math.fsum(sums) / n_present
     # A second pass: the sum of squares alone loses all digits where the mean is large for the spread.
-    squares = [float(np.square(present - mean).sum()) for present in _present(values, rows)]
+    squares = [float(np.square(present - origin - above).sum()) for present in _present(values, rows)]
     std = math.sqrt(math.fsum(squares) / n_present)
-    return Statistics(n_present, len(rows) - n_present, mean, std, min(lows), max(highs))
+    return Statistics(n_present, len(rows) - n_present, origin + above, std, min(lows), max(highs))
 
 
 def _present(values: NDArray[np.float64], rows: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
