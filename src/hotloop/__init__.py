@@ -66,12 +66,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Moment": "hotloop.training",
+    "Moment": "hotloop.training.callbacks",
     "Prediction": "hotloop.runs",
     "Predictor": "hotloop.runs",
     "Run": "hotloop.runs",
-    "callback": "hotloop.training",
-    "fit": "hotloop.training",
+    "callback": "hotloop.training.callbacks",
+    "fit": "hotloop.training.fit",
     "load": "hotloop.runs",
 }
 

@@ -67,8 +67,8 @@ class HotloopError(Exception):
     @property
     def one_line(self) -> str:
         """The same parts on a single line, for stderr."""
-        parts = [self.what, self.why, self.do, self.see and f"See {self.see}"]
-        return " ".join(_as_sentence(part) for part in parts if part)
+        more = [self.why, self.do, self.see and f"See {self.see}"]
+        return " ".join([_as_sentence(self.what), *(_as_sentence(part[0].upper() + part[1:]) for part in more if part)])
 
 
 class ArgumentError(HotloopError, ValueError):

@@ -76,7 +76,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _app() -> App:
-    from cyclopts import App
+    from cyclopts import App, Parameter
+    from cyclopts.help import DefaultFormatter, PanelSpec
+    from rich import box
 
     import hotloop
 
@@ -85,6 +87,9 @@ def _app() -> App:
         help="Train small PyTorch networks on tables, and see where the time goes.",
         version=hotloop.__version__,
         help_format="plaintext",
+        help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=box.SIMPLE, padding=(0, 0))),
+        # --json has no --no-json: what is off by default needs no way to turn it off.
+        default_parameter=Parameter(negative=(), show_default=False, show_choices=False),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )

@@ -27,9 +27,9 @@ def predict(
     run
         Directory of a run, such as runs/iris.
     table
-        A .csv, .tsv or .parquet file with the columns the run was trained on.
+        A file with the columns that the run was trained on.
     out
-        CSV file to write. [default: standard output]
+        CSV file to write; standard output by default.
     json
         Print JSON instead of CSV.
     """

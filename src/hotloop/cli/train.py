@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from hotloop.errors import ArgumentError, Interrupted
 from hotloop.training.recipes import Recipe, find_recipe
@@ -23,54 +23,70 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+_DATA = Parameter(group=Group("Data", sort_key=1))
+_TRAINING = Parameter(group=Group("Training", sort_key=2))
+_OUTPUT = Parameter(group=Group("Output", sort_key=3))
+
 
 def train(
     table: str,
     /,
     *,
-    target: str | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
-    recipe: str | None = None,
-    hidden: str | None = None,
-    activation: str | None = None,
-    optimizer: str | None = None,
-    learning_rate: Annotated[float | None, Parameter(name=("--learning-rate", "--lr"))] = None,
-    weight_decay: float | None = None,
-    epochs: int | None = None,
-    batch_size: str | None = None,
-    scaling: Literal["minmax", "standard", "none"] | None = None,
-    class_weight: Literal["balanced", "none"] | None = None,
-    test_size: float | None = None,
-    validation_size: float | None = None,
-    patience: int | None = None,
-    stratify: bool | None = None,
-    split_seed: int = 42,
-    ignore: tuple[str, ...] = (),
-    seed: int = 0,
-    device: str = "auto",
-    engine: str = "auto",
-    threads: int | None = None,
-    record_every: int = 1,
-    print_every: int | None = None,
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    plot: bool = True,
-    resume: bool = False,
-    json: bool = False,
+    target: Annotated[str | None, _DATA] = None,
+    task: Annotated[Literal["auto", "classification", "regression"], _DATA] = "auto",
+    ignore: Annotated[tuple[str, ...], _DATA] = (),
+    scaling: Annotated[Literal["minmax", "standard", "none"] | None, _DATA] = None,
+    test_size: Annotated[float | None, _DATA] = None,
+    validation_size: Annotated[float | None, _DATA] = None,
+    stratify: Annotated[bool | None, _DATA, Parameter(negative="--no-stratify")] = None,
+    split_seed: Annotated[int, _DATA] = 42,
+    recipe: Annotated[str | None, _TRAINING] = None,
+    hidden: Annotated[str | None, _TRAINING] = None,
+    activation: Annotated[str | None, _TRAINING] = None,
+    optimizer: Annotated[str | None, _TRAINING] = None,
+    learning_rate: Annotated[float | None, _TRAINING, Parameter(name=("--learning-rate", "--lr"))] = None,
+    weight_decay: Annotated[float | None, _TRAINING] = None,
+    epochs: Annotated[int | None, _TRAINING] = None,
+    batch_size: Annotated[str | None, _TRAINING] = None,
+    class_weight: Annotated[Literal["balanced", "none"] | None, _TRAINING] = None,
+    patience: Annotated[int | None, _TRAINING] = None,
+    seed: Annotated[int, _TRAINING] = 0,
+    device: Annotated[str, _TRAINING] = "auto",
+    engine: Annotated[str, _TRAINING] = "auto",
+    threads: Annotated[int | None, _TRAINING] = None,
+    record_every: Annotated[int, _OUTPUT] = 1,
+    print_every: Annotated[int | None, _OUTPUT] = None,
+    out: Annotated[Path | None, _OUTPUT, Parameter(name=("--out", "-o"))] = None,
+    no_plot: Annotated[bool, _OUTPUT] = False,
+    resume: Annotated[bool, _OUTPUT] = False,
+    json: Annotated[bool, _OUTPUT] = False,
 ) -> None:
-    """Train a network on a table; options left out come from the recipe.
+    """Train a network on a table. Options left out come from the recipe.
 
     Parameters
     ----------
     table
         A .csv, .tsv or .parquet file, or "iris".
     target
-        Column to predict. [default: the last]
+        Column to predict; the last by default.
     task
-        What the target is; guessed, and said, by default.
+        classification or regression; guessed by default.
+    ignore
+        Column to leave out; can be repeated.
+    scaling
+        Of the features: minmax, standard or none.
+    test_size
+        Share of the rows kept for the test.
+    validation_size
+        Share of the other rows kept for validation.
+    stratify
+        Keep the classes' shares in each part.
+    split_seed
+        Of the split into parts: 42 by default.
     recipe
-        "lesson" (default for iris) or "tabular".
+        lesson (default for iris) or tabular.
     hidden
-        Widths of the hidden layers: 64,64; or none.
+        Widths of the hidden layers: 64,64 or none.
     activation
         relu, tanh, gelu, silu, elu, ...
     optimizer
@@ -82,27 +98,15 @@ def train(
     epochs
         Passes over the rows.
     batch_size
-        Rows of an update, or "full".
-    scaling
-        Of the features, fitted on training rows.
+        Rows of an update, or full.
     class_weight
-        "balanced" makes rare classes count more.
-    test_size
-        Share of the rows kept for the test.
-    validation_size
-        Share of the other rows kept for validation.
+        balanced: rare classes count more; or none.
     patience
-        Stop after so many epochs without a better validation loss; 0 never stops.
-    stratify
-        Keep the classes' shares in each part.
-    split_seed
-        Of the split.
-    ignore
-        Columns to leave out; can be repeated.
+        Stop after so many epochs without a better loss.
     seed
-        Of first weights and row order.
+        Of first weights and row order: 0 by default.
     device
-        auto, cpu, cuda, cuda:1, mps, xpu.
+        auto, cpu, cuda, cuda:1, mps or xpu.
     engine
         auto or eager.
     threads
@@ -112,9 +116,9 @@ def train(
     print_every
         Epochs between two lines; 0 prints none.
     out
-        Directory for the run. [default: runs/NAME]
-    plot
-        Draw loss.png.
+        Directory to save to: runs/NAME by default.
+    no_plot
+        Draw no loss curve.
     resume
         Go on with an interrupted run.
     json
@@ -169,9 +173,9 @@ def train(
             file=sys.stderr,
         )
         raise
-    saved = run.save(directory, plot=plot)
+    saved = run.save(directory, plot=not no_plot)
     checkpoint.unlink(missing_ok=True)
-    console.finish(run, training, saved, plot)
+    console.finish(run, training, saved, plot=not no_plot)
     if run.stopped == "diverged":
         print(f"hotloop: {run.stopped_why}. Try a smaller --learning-rate.", file=sys.stderr)
         raise SystemExit(1)

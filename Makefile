@@ -1,0 +1,59 @@
+# Each target works as the only command typed in a fresh clone: it makes .venv and installs what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help lesson test check lint types contracts unit format test-lowest clean
+
+help:               ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+lesson: .venv/installed   ## train the lesson's network on iris
+	$(BIN)/hotloop train iris
+
+test: .venv/installed-for-tests   ## lint, types, import contracts, tests with coverage
+	$(MAKE) --no-print-directory lint types contracts unit
+
+check: .venv/installed-for-tests   ## the quick part: all but the slow tests
+	$(MAKE) --no-print-directory lint types contracts
+	$(BIN)/pytest -q -x -n 2 -m "not timing and not slow"
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+unit:
+	$(BIN)/pytest -q tests/test_lesson.py
+	$(BIN)/coverage erase
+	$(BIN)/pytest -q -n 2 -m "not timing" --cov --cov-report=
+	$(BIN)/pytest -q -m timing
+	$(BIN)/coverage report --skip-covered --fail-under=95
+
+format: .venv/installed-for-tests   ## rewrite the sources in the project's layout
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test-lowest:        ## the tests with the oldest dependencies that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install -q -c constraints-lowest.txt -e '.[test]'
+	.venv-lowest/bin/pytest -q -n 2 -m "not timing"
+
+clean:              ## remove the environments and what tests leave behind
+	rm -rf .venv .venv-lowest .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -q -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-for-tests: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	@touch $@ .venv/installed
