@@ -19,6 +19,7 @@ from hotloop.tables.csv_blocks import Block, blocks
 from hotloop.tables.csv_columns import TEXT, TextKind, clean, kind_after, parse, polars_type
 from hotloop.tables.csv_header import Header, read_header
 from hotloop.tables.csv_records import find_records
+from hotloop.tables.growing_numbers import GrowingNumbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["read_csv"]
 
 _MOSTLY_NUMBERS = 0.9
+# Rows are foreseen from the size of the file and of the rows read so far; a little more than that.
+_FORESEEN = 1.05
 
 
 def read_csv(path: Path, separator: str | None = None) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -83,6 +86,7 @@ class _Reader:
     kinds: dict[str, TextKind | None] = field(default_factory=dict)
     mixed: set[str] = field(default_factory=set)
     parts: list[pl.DataFrame] = field(default_factory=list)
+    numbers: dict[str, GrowingNumbers] = field(default_factory=dict)
 
     def read(self) -> _Reader:
         self.kinds = {name: TEXT if name in self.as_text else None for name in self.header.names}
@@ -95,15 +99,36 @@ class _Reader:
                 if not block.data:
                     continue
                 part = self._parse_fast(block)
-            self.parts.append(self._typed(self._parse_text(block) if part is None else part).rechunk())
+            self._keep(self._typed(self._parse_text(block) if part is None else part), len(block.data))
         return self
+
+    def _keep(self, part: pl.DataFrame, n_bytes: int) -> None:
+        """Move the numbers to where they grow; keep the other columns as they are."""
+        for name, kind in self.kinds.items():
+            if kind is None or kind.dtype != "Float64" or name in self.mixed:
+                continue
+            if name not in self.numbers:
+                n_foreseen = int(_FORESEEN * part.height * self.path.stat().st_size / n_bytes)
+                self.numbers[name] = GrowingNumbers(n_foreseen)
+                # What came before was whole numbers, or nothing.
+                for earlier in self.parts:
+                    self.numbers[name].append(earlier[name])
+                self.parts = [earlier.drop(name) for earlier in self.parts]
+            self.numbers[name].append(part[name])
+        self.parts.append(part.select(name for name in part.columns if name not in self.numbers))
 
     def frame(self) -> pl.DataFrame:
         import polars as pl
 
-        types: dict[Any, Any] = {name: polars_type(kind or TEXT) for name, kind in self.kinds.items()}
-        self.parts = [part.cast(types) for part in self.parts]
-        return pl.concat(self.parts) if self.parts else pl.DataFrame(schema=types)
+        columns = []
+        for name, kind in self.kinds.items():
+            if name in self.numbers:
+                columns.append(self.numbers[name].series(name))
+            else:
+                dtype = polars_type(kind or TEXT)
+                parts = [part[name].cast(dtype) for part in self.parts]
+                columns.append(pl.concat(parts) if parts else pl.Series(name, dtype=dtype))
+        return pl.DataFrame(columns)
 
     def notes(self) -> tuple[str, ...]:
         commas = [name for name, kind in self.kinds.items() if kind and kind.name == "decimal comma"]
