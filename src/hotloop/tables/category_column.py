@@ -71,7 +71,9 @@ class CategoryColumn(Column):
             list(self.categories), list(range(unseen)), default=unseen, return_dtype=pl.Int64
         ).to_numpy()
         out[np.arange(len(out)), codes] = 1.0
-        return int(((codes == unseen) & values.is_not_null().to_numpy()).sum())
+        # Where rare categories are pooled, others than those kept are nothing new.
+        pooled = unseen == MAX_CATEGORIES
+        return 0 if pooled else int(((codes == unseen) & values.is_not_null().to_numpy()).sum())
 
     def surprise(self, count: int) -> str:
         """Say that rows hold categories that have no input of their own."""

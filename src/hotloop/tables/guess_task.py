@@ -49,7 +49,7 @@ def guess_task(raw: RawColumn) -> tuple[Task, str]:
     distinct = _few_distinct(NumberTarget.values(raw))
     if len(distinct):
         return _guess(raw, "classification", f"{len(distinct)} different whole numbers")
-    return _guess(raw, "regression", "whole numbers that differ too much for classes")
+    return _guess(raw, "regression", "whole numbers, too varied to be classes")
 
 
 def _few_distinct(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ def split_rows(
     train, validation = _take(rest, validation_size, seed, classes)
     if not len(train):
         raise TableError(
-            f"{n_rows:,} row{'s' * (n_rows != 1)} are too few for this split: none is left to train with",
+            f"too few rows: with {n_rows:,} of them that have a target, the split leaves none to train with",
             do="Use a smaller test or validation part, or more rows",
         )
     return Split(train, validation, test)
