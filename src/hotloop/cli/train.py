@@ -144,6 +144,8 @@ def train(
         balanced=None if class_weight is None else class_weight == "balanced",
     )
     chosen = _with_optional(chosen, batch_size, patience)
+    if chosen.print_every < 0:
+        raise ArgumentError(f"--print-every is {chosen.print_every}; it must be 0 or more")
     loaded = tables.read(table)
     directory = out if out is not None else Path("runs") / _safe_name(loaded.name)
     checkpoint = directory.with_name(directory.name + ".checkpoint")
@@ -154,7 +156,6 @@ def train(
     )
     console = _Console(quiet=json, epochs=chosen.epochs)
     console.describe(loaded, training)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     try:
         run = training.run(
             device=device,

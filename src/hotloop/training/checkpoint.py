@@ -54,7 +54,7 @@ class Checkpoint:
     Parameters
     ----------
     path : path
-        The file; the folder must exist.
+        The file; its folder is made when the first state is saved.
     fingerprint : str
     seed : int
         The run's own; kept in the file, since a run without a given seed must go on with the one it drew.
@@ -76,6 +76,7 @@ class Checkpoint:
 
     def write(self, state: dict[str, Any]) -> None:
         """Save a state; the former file stays until the new one is whole."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path, _encode({"fingerprint": self._fingerprint, "seed": self._seed, "state": state}))
         self._written_s = time.perf_counter()
 

@@ -1,0 +1,41 @@
+"""What all tests share: the lesson's rows, and the command line in a fresh process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def lesson_data():
+    """X and y as the lesson prepares them, by scikit-learn: float32 (120, 4) and int64 (120,)."""
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import MinMaxScaler
+
+    data = load_iris()
+    X_train, _, y_train, _ = train_test_split(data.data, data.target, test_size=0.2, random_state=42)
+    return MinMaxScaler().fit_transform(X_train).astype("float32"), y_train
+
+
+@pytest.fixture
+def hotloop_cli(tmp_path):
+    """Run ``hotloop ARGUMENTS`` in a fresh process inside ``tmp_path``."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("hotloop")), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=120,
+            check=False,
+        )
+
+    return run
