@@ -35,9 +35,7 @@ ATTRIBUTES = {
     "yaml.load",
 }
 KEYWORDS = {"allow_pickle", "shell"}
-ALLOWED = {
-    "hotloop/__init__.py": "importlib.import_module"
-}  # loads hotloop's own parts late, from a fixed table
+ALLOWED = {"hotloop/__init__.py": "importlib.import_module"}  # loads hotloop's own parts late, from a fixed table
 
 
 def offences(source: str) -> list[str]:
