@@ -209,6 +209,7 @@ def test_a_constant_with_gaps_is_kept_for_its_gaps():
         ([1.0, 2.0, None], "classification"),
         ([3, 4, 5, 6, 7, 8], "classification"),
         ([10, 1000], "regression"),
+        ([0, 30], "regression"),
         (list(range(30)), "regression"),
         (list(range(100)), "regression"),
         ([0.5, 1.5], "regression"),

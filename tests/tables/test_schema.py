@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler
 
 from hotloop import tables
 from hotloop.errors import SavedRunError, TableError
@@ -153,6 +154,12 @@ def leaves(node, path=()):
         yield from leaves(value, (*path, key))
 
 
+def value_at(node, path):
+    for key in path:
+        node = node[key]
+    return node
+
+
 def replaced(saved, path, value):
     saved = json.loads(json.dumps(saved))
     if not path:
@@ -180,6 +187,7 @@ def test_every_odd_value_in_every_place(prepared, odd):
         assert json.dumps(again.to_json(), allow_nan=False)
         assert type(odd) in (int, str, bool)
         assert again.to_json() == changed
+        assert odd is not True or type(value_at(saved, path)) is bool
     if odd in ([], {}, None) or odd != odd or odd == float("inf"):
         assert n_accepted == 0
 
@@ -216,6 +224,16 @@ def test_what_cannot_have_been_saved(prepared, path, value, reason):
     with pytest.raises(SavedRunError) as caught:
         tables.Schema.from_json(replaced(prepared.schema.to_json(), path, value))
     assert reason in caught.value.one_line
+
+
+@given(st.lists(st.floats(-1000, 1000), min_size=2, max_size=50))
+def test_minmax_is_scikit_learns_to_the_bit(values):
+    values = np.array(values)
+    scaling = fit_scaling(describe(values, np.arange(len(values))), "minmax")
+    # Far from zero, digits count for more than likeness; and scikit-learn takes tiny ranges for constants.
+    if scaling.shift == 0 and np.ptp(values) > 1e-3:
+        theirs = MinMaxScaler().fit_transform(values[:, np.newaxis])[:, 0]
+        np.testing.assert_array_equal(scaling.apply(values), theirs)
 
 
 @given(
