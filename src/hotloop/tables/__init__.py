@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from hotloop.tables.prepare import PreparedTable, prepare
+from hotloop.tables.prepare import prepare
+from hotloop.tables.prepared_table import PreparedTable
 from hotloop.tables.read import read
 from hotloop.tables.schema import Schema
 from hotloop.tables.table import Table

@@ -12,6 +12,7 @@ from hotloop.errors import ArgumentError, TableError
 from hotloop.tables.column import Column, Unusable
 from hotloop.tables.columns import COLUMN_KINDS
 from hotloop.tables.guess_task import guess_task
+from hotloop.tables.prepared_table import PreparedTable
 from hotloop.tables.raw_column import RawColumn
 from hotloop.tables.scaling import SCALINGS, ScalingName
 from hotloop.tables.schema import Schema
@@ -22,43 +23,9 @@ from hotloop.tables.target import ClassTarget, NumberTarget, Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    _Labels = NDArray[np.int64] | NDArray[np.float32]
+    from hotloop.tables.prepared_table import Labels
 
-__all__ = ["PreparedTable", "prepare"]
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedTable:
-    """A table ready for training.
-
-    Parameters
-    ----------
-    X_train, X_validation, X_test : float32 arrays of shape (rows, n_features)
-        Network inputs, C-contiguous; no rows where a part was not asked for.
-    y_train, y_validation, y_test : int64 arrays of shape (rows,) or float32 arrays of shape (rows, 1)
-        Class codes, or scaled numbers.
-    rows_train, rows_validation, rows_test : int64 arrays of shape (rows,)
-        The row numbers of the table as read, from 0.
-    schema : Schema
-        What was fitted to the training rows.
-    notes : tuple of str
-        What was decided and dropped, as sentences to print.
-    class_counts : int64 array of shape (n_classes,), or None
-        Training rows of each class; None for regression.
-    """
-
-    X_train: NDArray[np.float32]
-    X_validation: NDArray[np.float32]
-    X_test: NDArray[np.float32]
-    y_train: _Labels
-    y_validation: _Labels
-    y_test: _Labels
-    rows_train: NDArray[np.int64]
-    rows_validation: NDArray[np.int64]
-    rows_test: NDArray[np.int64]
-    schema: Schema
-    notes: tuple[str, ...]
-    class_counts: NDArray[np.int64] | None
+__all__ = ["prepare"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +122,7 @@ class _Labelled:
 
     target: ClassTarget | NumberTarget
     split: Split
-    y: tuple[_Labels, _Labels, _Labels]
+    y: tuple[Labels, Labels, Labels]
     class_counts: NDArray[np.int64] | None
     notes: tuple[str, ...]
 
