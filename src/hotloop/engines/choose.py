@@ -43,7 +43,7 @@ def check_engine_name(name: str) -> None:
     """
     if name not in ENGINE_NAMES:
         raise ArgumentError(
-            f"unknown engine {name!r}.{nearest(name, ENGINE_NAMES)}", do="use " + ", ".join(ENGINE_NAMES)
+            f"unknown engine {name!r}.{nearest(str(name), ENGINE_NAMES)}", do="use " + ", ".join(ENGINE_NAMES)
         )
     if name != "auto" and name not in ENGINES:
         raise UnsupportedError(

@@ -24,7 +24,12 @@ class DropoutMasks:
 
         self._seed = seed
         self._step = self._call = self._first_row = 0
-        self._layers = [module for module in model.modules() if type(module) is torch.nn.Dropout]
+        self._layers = [
+            # A layer whose forward someone replaced already is no plain dropout any more.
+            module
+            for module in model.modules()
+            if type(module) is torch.nn.Dropout and "forward" not in vars(module)
+        ]
         for layer in self._layers:
             # An attribute of the instance hides the method of the class; deleting it brings the method back.
             layer.forward = self._forward_of(layer)  # type: ignore[method-assign]

@@ -27,10 +27,16 @@ import numpy as np
 from hotloop.engines.dropout import DropoutMasks
 from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.losses import RowLoss
-from hotloop.engines.memory import cannot_slice, empty_cache, fit_into_memory, is_out_of_memory
+from hotloop.engines.memory import (
+    cannot_slice,
+    empty_cache,
+    evaluated_at_once,
+    fit_into_memory,
+    is_out_of_memory,
+)
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
-from hotloop.engines.torch_state import clone, generators, move, restore_generators
+from hotloop.engines.torch_state import clone, generators, loss_on, move, restore_generators
 from hotloop.errors import OutOfMemoryError
 from hotloop.program.random import row_order
 
@@ -40,9 +46,6 @@ if TYPE_CHECKING:
     _Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 __all__ = ["EagerEngine", "EagerSession"]
-
-# Rows evaluated at once where validation rows outnumber a training step's.
-_EVALUATION_ROWS = 8192
 
 
 class EagerEngine:
@@ -56,7 +59,17 @@ class EagerEngine:
 
     def prepare(self, task: Task) -> EagerSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
-        return EagerSession(task, slices=fit_into_memory(task))
+        slices = fit_into_memory(task)
+        home = next(task.model.parameters()).device
+        try:
+            return EagerSession(task, slices)
+        except Exception as error:
+            move(task, home)
+            if not is_out_of_memory(error):
+                raise
+        raise OutOfMemoryError(
+            f"rows and weights do not fit into the memory of {task.device}", do='use device="cpu", or fewer rows'
+        )
 
 
 class EagerSession:
@@ -80,17 +93,19 @@ class EagerSession:
         self._training = task.training.to(task.device)
         self._validation = task.validation and task.validation.to(task.device)
         self._on_cpu = torch.device(task.device).type == "cpu"
-        self._row_loss = RowLoss.of(task.loss)
+        self._criterion = loss_on(task.loss, task.device)
+        self._row_loss = RowLoss.of(self._criterion)
         self._needs_closure = _needs_closure(task.optimizer)
         self._parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
         self._clip_grad_norm = torch.nn.utils.clip_grad_norm_
-        self._dropout = DropoutMasks(task.model, task.seed)
-        self._is_full_batch = task.steps_per_epoch == 1 and not task.shuffle
+        self._is_full_batch = task.batch_size >= len(task.training) and not task.shuffle
         self._order: torch.Tensor | None = None
         self._order_epoch = -1
         self._slices = 1
+        self._evaluated_at_once = evaluated_at_once(task)
         if slices > 1:
             self._use_slices(slices)
+        self._dropout = DropoutMasks(task.model, task.seed)
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
         """Do the next steps; see :class:`hotloop.engines.interface.Session`."""
@@ -100,7 +115,7 @@ class EagerSession:
         with torch_threads(self._task.threads):
             for X, y, weight in self._batches(n_steps, lr_table):
                 loss = self._update(X, y, weight)
-                kept.append(loss.item() if self._on_cpu else loss.detach())
+                kept.append(loss.item() if self._on_cpu else loss.detach().reshape(()))
                 self.step += 1
         if not self._on_cpu:
             kept = torch.stack(kept).tolist()
@@ -116,7 +131,7 @@ class EagerSession:
         with torch_threads(self._task.threads), torch.no_grad():
             model.eval()
             try:
-                return float(self._evaluate_rows(rows))
+                return self._evaluate(rows)
             finally:
                 for module, training in modes:
                     module.training = training
@@ -183,35 +198,39 @@ class EagerSession:
 
     def _update(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         """Change the weights once; return the loss before."""
+        optimizer = self._task.optimizer
+        if self._needs_closure:
+            # torch's annotation says float, but what comes back is what the closure returned first.
+            return optimizer.step(lambda: self._gradients(X, y, weight))  # type: ignore[arg-type, return-value]
+        loss = self._gradients(X, y, weight)
+        optimizer.step()
+        return loss
+
+    def _gradients(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Leave the gradients of this step's loss in the parameters; return the loss."""
         while True:
             try:
-                if self._needs_closure:
-                    # torch's annotation says float, but what comes back is what the closure returned first.
-                    return self._task.optimizer.step(lambda: self._gradients(X, y, weight))  # type: ignore[arg-type, return-value]
-                loss = self._gradients(X, y, weight)
-                self._task.optimizer.step()
-                return loss
+                loss = self._backward(X, y, weight)
+                break
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
             # Only here, outside the except block, does the traceback let go of the tensors.
             self._recover_memory(len(X))
-
-    def _gradients(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-        """Leave the gradients of this step's loss in the parameters; return the loss."""
-        task = self._task
-        if self._slices == 1:
-            self._dropout.start_step(self.step)
-            loss = self._loss(task.model(X), y, weight)
-            task.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-        else:
-            loss = self._gradients_in_slices(X, y, weight)
-        if task.clip_grad_norm is not None:
-            self._clip_grad_norm(self._parameters, task.clip_grad_norm)
+        if self._task.clip_grad_norm is not None:
+            self._clip_grad_norm(self._parameters, self._task.clip_grad_norm)
         return loss
 
-    def _gradients_in_slices(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    def _backward(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        if self._slices > 1:
+            return self._backward_in_slices(X, y, weight)
+        self._dropout.start_step(self.step)
+        loss = self._loss(self._task.model(X), y, weight)
+        self._task.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def _backward_in_slices(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         assert self._row_loss is not None, "slices need a loss that can be taken apart"
         rows_each = -(-len(X) // self._slices)
         self._task.optimizer.zero_grad()
@@ -231,24 +250,40 @@ class EagerSession:
 
     def _loss(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is None:
-            return self._task.loss(output, y)
+            return self._criterion(output, y)  # type: ignore[no-any-return]
         assert self._row_loss is not None, "sample weights need a loss that can be taken apart"
         return self._row_loss(output, y, weight)
 
-    def _evaluate_rows(self, rows: Rows) -> float | torch.Tensor:
-        at_once = max(self._task.batch_size, _EVALUATION_ROWS)
-        model = self._task.model
-        if len(rows) <= at_once or self._row_loss is None:
-            return self._loss(model(rows.X), rows.y, rows.weight)
-        total: Any = 0.0
+    def _evaluate(self, rows: Rows) -> float:
+        while True:
+            at_once = min(self._evaluated_at_once, len(rows))
+            try:
+                if at_once == len(rows) or self._row_loss is None:
+                    return float(self._loss(self._task.model(rows.X), rows.y, rows.weight))
+                return float(self._evaluate_in_slices(rows, self._row_loss, at_once))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            empty_cache(self._task.device)
+            reason = cannot_slice(self._task, training=False)
+            if at_once == 1 or reason:
+                raise OutOfMemoryError(
+                    f"{len(rows)} validation rows do not fit into the memory of {self._task.device}",
+                    why=reason or "not even one row at a time fits",
+                    do='use fewer validation rows, or device="cpu"',
+                )
+            self._evaluated_at_once = -(-at_once // 2)
+
+    def _evaluate_in_slices(self, rows: Rows, row_loss: RowLoss, at_once: int) -> torch.Tensor | float:
+        total: torch.Tensor | float = 0.0
         for start in range(0, len(rows), at_once):
             part = slice(start, start + at_once)
-            output = model(rows.X[part])
+            output = self._task.model(rows.X[part])
             if start == 0:
                 shape_of_all = output[:1].expand(len(rows), *output.shape[1:])
-                normaliser = self._row_loss.normaliser(shape_of_all, rows.y, rows.weight)
-            total += self._row_loss.total(output, rows.y[part], None if rows.weight is None else rows.weight[part])
-        return total / normaliser  # type: ignore[no-any-return]
+                normaliser = row_loss.normaliser(shape_of_all, rows.y, rows.weight)
+            total += row_loss.total(output, rows.y[part], None if rows.weight is None else rows.weight[part])
+        return total / normaliser
 
     def _set_learning_rates(self, rates: FloatArray) -> None:
         import torch
@@ -264,10 +299,11 @@ class EagerSession:
         self._task.optimizer.zero_grad()
         gc.collect()
         empty_cache(self._task.device)
-        if self._slices >= n_rows or cannot_slice(self._task):
+        reason = cannot_slice(self._task)
+        if self._slices >= n_rows or reason:
             raise OutOfMemoryError(
                 f"a training step of {n_rows} rows does not fit into the memory of {self._task.device}",
-                why=cannot_slice(self._task) or "not even one row at a time fits",
+                why=reason or "not even one row at a time fits",
                 do='use a smaller batch_size or network, or device="cpu"',
             )
         self._use_slices(min(self._slices * 2, n_rows))

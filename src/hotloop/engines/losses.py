@@ -44,6 +44,13 @@ _KINDS: Mapping[str, str] = {
     "poisson_nll_loss": "elements",
 }
 
+# What a partial of one of these functions may fix. Not the old names of ``reduction``; nor ``weight`` of mse_loss and
+# its like, which changes what a mean is divided by.
+_SIMPLE_SETTINGS: Mapping[str, frozenset[str]] = {
+    "classes": frozenset({"reduction", "weight", "ignore_index", "label_smoothing"}),
+    "elements": frozenset({"reduction", "pos_weight", "delta", "beta", "log_input", "full", "eps"}),
+}
+
 
 def loss_name(loss: Callable[..., Any]) -> str:
     """Return the name of a loss: its class, or its function's name."""
@@ -102,6 +109,8 @@ class RowLoss:
             if function is not getattr(torch.nn.functional, name, None) or (isinstance(loss, partial) and loss.args):
                 return None
             settings = loss.keywords if isinstance(loss, partial) else {}
+            if not _SIMPLE_SETTINGS[_KINDS[name]].issuperset(settings):
+                return None
             each = partial(loss, reduction="none")
         ignore_index = settings.get("ignore_index")
         return cls(
@@ -121,17 +130,32 @@ class RowLoss:
         return (rows.reshape(len(weight), -1).sum(dim=1) * weight).sum()
 
     def normaliser(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> float | torch.Tensor:
-        """Return what :meth:`total` over these rows is divided by; ``output`` gives only shapes."""
+        """Return what :meth:`total` over these rows is divided by; ``output`` gives only shapes.
+
+        A row of weight 2 counts like two rows, in every way: a row whose label is ignored, or whose class weighs
+        nothing, counts as little here as it does in torch.
+        """
         if self.reduction == "sum":
             return 1.0
-        labels = self.kind == "classes" and not y.is_floating_point()
-        if weight is not None:
-            per_row = y.numel() // len(y) if labels or self.kind == "elements" else 1
-            return weight.sum() * per_row
-        if labels:
-            counted = y[y != self.ignore_index]
-            return counted.numel() if self.class_weight is None else self.class_weight[counted].sum()
-        return output.numel() if self.kind == "elements" else output.numel() // output.shape[1]
+        if self.kind == "classes" and not y.is_floating_point():
+            counts = self._label_counts(y)
+        else:
+            per_row = output[0].numel() // (1 if self.kind == "elements" else output.shape[1])
+            if weight is None:
+                return per_row * len(y)
+            counts = weight.new_full((len(y),), per_row)
+        if weight is None:
+            return counts.sum()
+        whole = (counts.reshape(len(y), -1).sum(dim=1) * weight).sum()
+        # A batch of rows that all weigh nothing has the loss 0, and leaves the weights alone.
+        return whole.where(whole > 0, 1)
+
+    def _label_counts(self, y: torch.Tensor) -> torch.Tensor:
+        """How much each label counts: its class's weight, nothing if it is ignored; of the shape of ``y``."""
+        counted = y != self.ignore_index
+        if self.class_weight is None:
+            return counted
+        return self.class_weight[y.where(counted, 0)] * counted
 
     def __call__(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         """Return the loss over these rows: ``sum(weight * rows) / sum(weight)``."""

@@ -19,7 +19,15 @@ from hotloop.hardware import free_memory_bytes
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MemoryEstimate", "cannot_slice", "empty_cache", "estimate", "fit_into_memory", "is_out_of_memory"]
+__all__ = [
+    "MemoryEstimate",
+    "cannot_slice",
+    "empty_cache",
+    "estimate",
+    "evaluated_at_once",
+    "fit_into_memory",
+    "is_out_of_memory",
+]
 
 # Tensors of the parameters' size that an optimizer keeps for each parameter.
 _OPTIMIZER_SLOTS = {
@@ -35,6 +43,10 @@ _OPTIMIZER_SLOTS = {
     "Adadelta": 2,
     "LBFGS": 200,
 }
+# Validation rows whose activations take more than this are evaluated in slices.
+_EVALUATION_BYTES = 256 * 2**20
+# The CPU allocator (Linux, Windows) and MPS raise a plain RuntimeError that says:
+_OUT_OF_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
 # Leave a tenth of what is free to allocators, libraries and the rest of the machine.
 _USABLE = 0.9
 
@@ -119,12 +131,30 @@ def fit_into_memory(task: Task) -> int:
     return min(slices, task.batch_size)
 
 
-def cannot_slice(task: Task) -> str | None:
-    """Return why a step cannot be done in slices without changing the mathematics, or None if it can."""
-    from torch.nn.modules.batchnorm import _NormBase
+def evaluated_at_once(task: Task) -> int:
+    """Return how many validation rows to evaluate at once."""
+    n_rows = len(task.validation) if task.validation else 1
+    if task.probe is None or cannot_slice(task, training=False):
+        return n_rows
+    fitting = int(_EVALUATION_BYTES / (2 * task.probe.largest_bytes_per_row + 1))
+    return min(n_rows, max(1, fitting))
+
+
+def cannot_slice(task: Task, training: bool = True) -> str | None:
+    """Return why rows cannot be done in slices without changing the mathematics, or None if they can.
+
+    Parameters
+    ----------
+    task : Task
+    training : bool
+        Whether it is about a training step, or about validation, in evaluation mode.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
     for name, module in task.model.named_modules():
-        if isinstance(module, _NormBase) and module.training:
+        # Without running statistics, evaluation takes those of the rows as well.
+        mixes_always = isinstance(module, _BatchNorm) and module.running_mean is None
+        if mixes_always or (training and isinstance(module, _NormBase) and module.training):
             return f"'{name}' ({type(module).__name__}) mixes the rows of a step, so that it cannot be done in slices"
     if RowLoss.of(task.loss) is None:
         return f"the loss '{loss_name(task.loss)}' is not one that can be done in slices"
@@ -137,9 +167,8 @@ def is_out_of_memory(error: Exception) -> bool:
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    # The CPU allocator and MPS raise a plain RuntimeError.
     text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY_WORDS)
 
 
 def empty_cache(device: str) -> None:

@@ -7,15 +7,18 @@ happened before training starts.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hotloop.engines.torch_state import generators, restore_generators
 from hotloop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Probe", "probe"]
+__all__ = ["Probe", "check_single_row", "probe"]
 
 _ROWS = 4
 
@@ -55,9 +58,8 @@ def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
 
     if _hooks_on_all_modules():
         return None
-    try:
-        trial = copy.deepcopy(model)
-    except Exception:  # whatever a foreign class raises, training itself does not need the copy
+    trial = _copy_without_hooks(model)
+    if trial is None:
         return None
     largest = 0
 
@@ -67,7 +69,6 @@ def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
             largest = max(largest, output.nbytes)
 
     for module in trial.modules():
-        _remove_hooks(module)
         module.register_forward_hook(note_size)
     trial.eval()
     device = next(trial.parameters()).device
@@ -82,7 +83,7 @@ def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
         return tensor
 
     try:
-        with torch.autograd.graph.saved_tensors_hooks(note_saved, lambda tensor: tensor):
+        with _generators_restored(device), torch.autograd.graph.saved_tensors_hooks(note_saved, lambda tensor: tensor):
             output = trial(rows)
     except Exception as error:
         raise ArgumentError(
@@ -96,15 +97,57 @@ def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
     return Probe(output.detach(), sum(saved.values()) / len(rows), largest / len(rows))
 
 
+def check_single_row(model: torch.nn.Module, X: torch.Tensor) -> None:
+    """Raise if a model with batch statistics cannot train on one row at a time.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the layer.
+    """
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    norms = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm) and module.training]
+    trial = _copy_without_hooks(model) if norms and not _hooks_on_all_modules() else None
+    if trial is None:
+        return
+    device = next(trial.parameters()).device
+    try:
+        with _generators_restored(device), torch.no_grad():
+            trial(X[:1].to(device))
+    except ValueError as error:
+        raise ArgumentError(
+            f"the last batch of an epoch has one row, and '{norms[0]}' needs several to normalise over",
+            why=_first_line(error),
+            do="use drop_last=True, or another batch_size",
+        ) from error
+
+
+@contextmanager
+def _generators_restored(device: torch.device) -> Iterator[None]:
+    states = generators(str(device))
+    try:
+        yield
+    finally:
+        restore_generators(states)
+
+
 def _hooks_on_all_modules() -> bool:
     from torch.nn.modules import module
 
     return bool(module._global_forward_hooks or module._global_forward_pre_hooks)
 
 
-def _remove_hooks(module: torch.nn.Module) -> None:
-    for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
-        getattr(module, name).clear()
+def _copy_without_hooks(model: torch.nn.Module) -> torch.nn.Module | None:
+    try:
+        trial = copy.deepcopy(model)
+    except Exception:  # whatever a foreign class raises, training itself does not need the copy
+        return None
+    for module in trial.modules():
+        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            getattr(module, name).clear()
+    return trial
 
 
 def _dtype(tensor: torch.Tensor) -> str:

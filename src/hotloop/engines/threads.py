@@ -17,8 +17,8 @@ _number_before = 0
 def torch_threads(number: int | None) -> Iterator[None]:
     """Let torch use ``number`` threads inside the block; None changes nothing.
 
-    torch has one number for the whole process: the first of several overlapping blocks remembers it, the last one
-    puts it back.
+    torch keeps a number for each thread and one that new threads start with; setting the one sets the other too.
+    Each block therefore leaves with the number that the first of several overlapping blocks found.
     """
     if number is None:
         yield
@@ -36,5 +36,4 @@ def torch_threads(number: int | None) -> Iterator[None]:
     finally:
         with _lock:
             _users -= 1
-            if _users == 0:
-                torch.set_num_threads(_number_before)
+            torch.set_num_threads(_number_before)

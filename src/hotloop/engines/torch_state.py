@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from hotloop.engines.task import Task
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["clone", "generators", "move", "restore_generators"]
+    from hotloop.engines.task import Task
+
+__all__ = ["clone", "generators", "loss_on", "move", "restore_generators"]
 
 
 def clone(value: Any) -> Any:
@@ -19,21 +22,37 @@ def clone(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
-        return {key: clone(item) for key, item in value.items()}
+        # MultiStepLR keeps a Counter, and a dict in its place would not do.
+        copied = copy.copy(value)
+        for key, item in value.items():
+            copied[key] = clone(item)
+        return copied
     if isinstance(value, (list, tuple)):
         return type(value)(clone(item) for item in value)
     return value
 
 
 def move(task: Task, device: str | torch.device) -> None:
-    """Put the model and the optimizer's state on a device; parameters stay the same objects."""
+    """Put model, loss and the optimizer's state on a device; parameters stay the same objects."""
     import torch
 
+    if isinstance(task.loss, torch.nn.Module):
+        task.loss.to(device)
     if all(tensor.device == torch.device(device) for tensor in task.model.parameters()):
         return
     task.model.to(device)
     # Loading its own state makes the optimizer cast each tensor to where its parameter is now.
     task.optimizer.load_state_dict(task.optimizer.state_dict())
+
+
+def loss_on(loss: Callable[..., Any], device: str) -> Callable[..., Any]:
+    """Return a loss function that works on a device; tensors that a partial has fixed are copied there."""
+    import torch
+
+    if not isinstance(loss, partial):
+        return loss
+    fixed = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in loss.keywords.items()}
+    return partial(loss.func, *loss.args, **fixed)
 
 
 def generators(device: str) -> dict[str, torch.Tensor]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import numbers
+import operator
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ from hotloop.training.settings import Settings
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["check_model_and_optimizer", "check_settings"]
+__all__ = ["check_model_and_optimizer", "check_schedule", "check_settings"]
 
 
 def check_settings(settings: Settings) -> None:
@@ -38,7 +41,8 @@ def check_settings(settings: Settings) -> None:
         mistakes.append(f"clip_grad_norm is {clip!r}; it must be a number above 0")
     if seed is not None and not (_is_integer(seed) and 0 <= seed < 1 << 63):
         mistakes.append(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")
-    if settings.progress not in ("auto", True, False):
+    progress: Any = settings.progress
+    if not (isinstance(progress, bool) or (isinstance(progress, str) and progress == "auto")):
         mistakes.append(f"progress is {settings.progress!r}; it must be 'auto', True or False")
     if (settings.X_val is None) != (settings.y_val is None):
         mistakes.append("X_val and y_val must be given together")
@@ -46,6 +50,12 @@ def check_settings(settings: Settings) -> None:
         mistakes.append("patience needs validation rows: give X_val and y_val")
     if settings.shuffle and settings.batch_size is None:
         mistakes.append("shuffle=True needs a batch_size: a full batch has no order of rows to change")
+    for name, known in (("shuffle", (None, True, False)), ("drop_last", (True, False))):
+        if not any(getattr(settings, name) is value for value in known):
+            mistakes.append(f"{name} is {getattr(settings, name)!r}; it must be {' or '.join(map(str, known[-2:]))}")
+    path: Any = settings.checkpoint
+    if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
+        mistakes.append(f"checkpoint is {path!r}; it must be the path of a file")
     mistakes += _callback_mistakes(settings.callbacks)
     if not callable(loss):
         mistakes.append(f"loss is {loss!r}; it must be a torch loss, or a function of (output, y)")
@@ -56,9 +66,8 @@ def check_settings(settings: Settings) -> None:
 def check_model_and_optimizer(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    schedule: Any,
 ) -> None:
-    """Raise where model, optimizer and schedule do not belong together.
+    """Raise where model and optimizer do not belong together.
 
     Raises
     ------
@@ -75,12 +84,30 @@ def check_model_and_optimizer(
             do="for example torch.optim.SGD(model.parameters(), lr=0.01)",
         )
     _check_parameters(model, optimizer)
+
+
+def check_schedule(schedule: Any, optimizer: torch.optim.Optimizer, epochs: int) -> None:
+    """Raise where a schedule is none, is of another optimizer, or ends before training does.
+
+    Raises
+    ------
+    ArgumentError
+        Naming what is wrong.
+    """
+    import torch
+
     if schedule is None:
         return
     if not isinstance(schedule, (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)):
         raise ArgumentError(f"schedule must be a torch learning rate scheduler, not {_named(schedule)}")
     if schedule.optimizer is not optimizer:
         raise ArgumentError("schedule belongs to another optimizer", do="build it from the optimizer given to fit")
+    if isinstance(schedule, torch.optim.lr_scheduler.OneCycleLR) and epochs > schedule.total_steps:
+        raise ArgumentError(
+            f"the OneCycleLR schedule is over after {schedule.total_steps} steps, and epochs is {epochs}",
+            why="the schedule makes one step an epoch",
+            do="build it with total_steps=epochs",
+        )
 
 
 def _check_parameters(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -128,11 +155,15 @@ def _unless_count(settings: Settings, name: str, optional: bool = False) -> list
 
 def _is_integer(value: Any) -> bool:
     # NumPy's integers count, bool does not.
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _named(value: Any) -> str:

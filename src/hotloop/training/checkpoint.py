@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +18,11 @@ import numpy as np
 from hotloop.errors import SavedRunError, UnsupportedError
 from hotloop.files import check_writable, write_atomically
 
-__all__ = ["Checkpoint", "Fingerprint"]
+__all__ = ["Checkpoint", "saved_seed"]
 
 _FORMAT = b"hotloop checkpoint 1\n"
 _INTERVAL_S = 10.0
 _DIGEST_LENGTH = 64
-
-
-class Fingerprint:
-    """A digest of everything that must be the same for a run to go on: data, network, settings."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def add(self, name: str, value: object) -> None:
-        """Take a setting, a tensor or None into account."""
-        import torch
-
-        self._digest.update(f"|{name}=".encode())
-        if isinstance(value, torch.Tensor):
-            self._digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            # Viewed as bytes, since NumPy does not know every dtype of torch's.
-            data = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            self._digest.update(data.tobytes())
-        else:
-            self._digest.update(repr(value).encode())
-
-    def text(self) -> str:
-        """Return the digest in hexadecimal."""
-        return self._digest.hexdigest()
 
 
 class Checkpoint:
@@ -73,6 +50,10 @@ class Checkpoint:
     def is_due(self) -> bool:
         """Whether the last writing is long enough ago."""
         return time.perf_counter() - self._written_s >= _INTERVAL_S
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Raise UnsupportedError if the state holds what a checkpoint cannot."""
+        _to_json(state, {})
 
     def write(self, state: dict[str, Any]) -> None:
         """Save a state; the former file stays until the new one is whole."""
@@ -150,7 +131,9 @@ def _to_json(value: Any, tensors: dict[str, Any]) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
-        return value if np.isfinite(value) else {"$float": repr(value)}
+        return float(value) if np.isfinite(value) else {"$float": repr(float(value))}
+    if isinstance(value, np.integer):
+        return int(value)
     if isinstance(value, (torch.Tensor, np.ndarray)):
         name = f"t{len(tensors)}"
         if isinstance(value, np.ndarray):
@@ -164,7 +147,8 @@ def _to_json(value: Any, tensors: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [_to_json(item, tensors) for item in value]
     if isinstance(value, dict):
-        return {"$dict": [[_to_json(key, tensors), _to_json(item, tensors)] for key, item in value.items()]}
+        kind = "$counter" if isinstance(value, Counter) else "$dict"
+        return {kind: [[_to_json(key, tensors), _to_json(item, tensors)] for key, item in value.items()]}
     raise UnsupportedError(
         f"a checkpoint cannot hold a {type(value).__name__}",
         why="checkpoints are numbers and text, nothing executable",
@@ -186,4 +170,5 @@ def _from_json(value: Any, tensors: dict[str, Any]) -> Any:
         return float(content)
     if kind == "$tuple":
         return tuple(_from_json(item, tensors) for item in content)
-    return {_from_json(key, tensors): _from_json(item, tensors) for key, item in content}
+    items = {_from_json(key, tensors): _from_json(item, tensors) for key, item in content}
+    return Counter(items) if kind == "$counter" else items

@@ -5,6 +5,7 @@ Conversions are said once, in the run's notes; nothing is ever broadcast or gues
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -165,8 +166,9 @@ def try_loss(loss: _Loss, probe: Probe | None, y: torch.Tensor) -> None:
 
     if probe is None:
         return
+    output = probe.output.clone().requires_grad_(probe.output.is_floating_point())
     try:
-        value = loss(probe.output, y[: len(probe.output)].to(probe.output.device))
+        value = _without_hooks(loss)(output, y[: len(output)].to(output.device))
     except Exception as error:
         raise ArgumentError(
             f"the loss '{loss_name(loss)}' cannot take the model's output of shape {tuple(probe.output.shape)} "
@@ -178,6 +180,26 @@ def try_loss(loss: _Loss, probe: Probe | None, y: torch.Tensor) -> None:
             f"the loss '{loss_name(loss)}' must return one number",
             do='use reduction="mean" or reduction="sum"',
         )
+    if output.requires_grad and not value.requires_grad:
+        raise ArgumentError(
+            f"the loss '{loss_name(loss)}' has no gradient with respect to the model's output",
+            do="compute it with torch from the output, without detach(), numpy() or argmax()",
+        )
+
+
+def _without_hooks(loss: _Loss) -> _Loss:
+    """Return a copy of a loss module that nobody watches, or the loss itself where it is a function."""
+    import torch
+
+    if not isinstance(loss, torch.nn.Module):
+        return loss
+    try:
+        silent = copy.deepcopy(loss)
+    except Exception:  # whatever a foreign class raises: then it is the loss itself that is tried
+        return loss
+    silent._forward_hooks.clear()
+    silent._forward_pre_hooks.clear()
+    return silent
 
 
 def _tensor(value: Any, name: str) -> torch.Tensor:
@@ -193,13 +215,15 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
     array = _array(value, name)
     if array.dtype.kind not in "fiub":
         raise ArgumentError(
-            f"{name} holds {'text' if array.dtype.kind in 'OUS' else array.dtype}, not numbers",
+            f"{name} holds {_kind(array)}, not numbers",
             do="turn a table with text or dates into numbers with hotloop.tables, or use hotloop train",
         )
-    if array.dtype.itemsize > 8 or array.dtype in (np.uint16, np.uint32, np.uint64):
-        array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
-    # from_numpy shares memory, and takes neither read-only arrays nor negative strides nor foreign byte orders.
-    if not array.flags.writeable or min(array.strides, default=0) < 0 or not array.dtype.isnative:
+    if array.dtype.itemsize > 8 or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
+        too_large = array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any())
+        array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
+    # from_numpy shares memory, and takes neither read-only arrays nor negative or odd strides nor foreign byte orders.
+    odd = any(stride < 0 or stride % array.itemsize for stride in array.strides)
+    if odd or not array.flags.writeable or not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="), copy=True, order="C")
     return torch.from_numpy(array)
 
@@ -216,6 +240,12 @@ def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
         return frame.to_numpy() if isinstance(frame, (nw.DataFrame, nw.Series)) else np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"{name} is not an array of numbers", why=str(error).splitlines()[0]) from None
+
+
+def _kind(array: np.ndarray[Any, Any]) -> str:
+    if array.dtype.kind in "US":
+        return "text"
+    return "text, missing or mixed values" if array.dtype.kind == "O" else str(array.dtype)
 
 
 def _check_finite(given: torch.Tensor, converted: torch.Tensor, name: str) -> None:

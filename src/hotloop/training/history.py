@@ -37,10 +37,11 @@ class History:
     session : Session
     schedule : LearningRates, optional
         Goes back together with the session.
+    steps_per_epoch : int
     """
 
-    def __init__(self, session: Session, schedule: LearningRates | None):
-        self._session, self._schedule = session, schedule
+    def __init__(self, session: Session, schedule: LearningRates | None, steps_per_epoch: int):
+        self._session, self._schedule, self._steps_per_epoch = session, schedule, steps_per_epoch
         self._stretches: list[_Stretch] = []
         self._taken_at_s = 0.0
         self.remember()
@@ -48,7 +49,10 @@ class History:
     def remember(self) -> None:
         """Copy the state now, since something outside the session may have changed it."""
         schedule = self._schedule.state() if self._schedule is not None else None
-        self._stretches = [*self._stretches[-1:], _Stretch(self._session.state(), schedule)]
+        # A stretch without steps is replaced: the one before it must stay, it leads to the last step done.
+        # Forgetting comes first, so that there are never three copies.
+        self._stretches = [stretch for stretch in self._stretches if stretch.advances][-1:]
+        self._stretches.append(_Stretch(self._session.state(), schedule))
         self._taken_at_s = time.perf_counter()
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
@@ -59,13 +63,14 @@ class History:
         self._stretches[-1].advances.append((n_steps, lr_table))
         return losses
 
-    def go_to(self, step: int, steps_per_epoch: int) -> None:
-        """Bring session and schedule back to a step of the last two stretches."""
-        stretch = next((s for s in reversed(self._stretches) if s.state.step <= step), self._stretches[0])
-        self._replay(stretch, step)
-        if self._schedule is not None and stretch.schedule is not None:
-            self._schedule.load_state(stretch.schedule)
-            self._schedule.settle(step // steps_per_epoch)
+    @property
+    def first_step(self) -> int:
+        """The earliest step that can be stood at again."""
+        return self._stretches[0].state.step
+
+    def go_to(self, step: int) -> None:
+        """Bring session and schedule back to a step, from ``first_step`` on."""
+        self._replay(next(s for s in reversed(self._stretches) if s.state.step <= step), step)
 
     def continue_with(self, session: Session, step: int) -> None:
         """Bring another session of the same task to a step of the last stretch, and go on with that one."""
@@ -74,7 +79,17 @@ class History:
 
     def _replay(self, stretch: _Stretch, step: int) -> None:
         self._session.load_state(stretch.state)
+        self._settle(stretch.schedule)
         for n_steps, lr_table in stretch.advances:
             if self._session.step >= step:
                 break
             self._session.advance(min(n_steps, step - self._session.step), lr_table)
+            # Some schedules change more than rates: the next steps need what these left.
+            self._settle()
+
+    def _settle(self, state: dict[str, Any] | None = None) -> None:
+        if self._schedule is None:
+            return
+        if state is not None:
+            self._schedule.load_state(state)
+        self._schedule.settle(self._session.step // self._steps_per_epoch)

@@ -16,6 +16,7 @@ clock, the numbers do not: any split of the steps gives the same.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import Any
 
@@ -26,6 +27,7 @@ from hotloop.engines.task import Task
 from hotloop.errors import OutOfMemoryError
 from hotloop.training.callbacks import Moment
 from hotloop.training.checkpoint import Checkpoint
+from hotloop.training.divergence import FiniteWeights, describe_divergence
 from hotloop.training.history import History
 from hotloop.training.interruption import Interruption
 from hotloop.training.plan import Plan
@@ -79,7 +81,6 @@ class TrainingLoop:
         self.duration_s = 0.0
         self.notes: list[str] = []
         self._engine, self._plan, self._schedule, self._checkpoint = engine, plan, schedule, checkpoint
-        self._session = self._prepare(task)
         self._chunk_steps = 1
 
     def run(self) -> dict[str, Any]:
@@ -90,27 +91,37 @@ class TrainingLoop:
         dict of tensors
             The model's weights at the end; copies.
         """
-        try:
-            if self._checkpoint is not None and (saved := self._checkpoint.read()):
-                self._load_state(saved)
-            started_s, earlier_s = time.perf_counter(), self.duration_s
-            with Interruption() as interruption, ProgressBar(self._plan.epochs, self._plan.progress) as bar:
-                self._history = History(self._session, self._schedule)
-                while not self.stopped:
-                    self._next_chunk()
-                    bar.update(self.recorder.epochs, self.recorder.last_loss)
-                    self.duration_s = earlier_s + time.perf_counter() - started_s
-                    if interruption.signal_number is not None and not self.stopped:
-                        self.signal_number = interruption.signal_number
-                        self._stop("interrupted", f"interrupted after epoch {self.recorder.epochs}")
-                    if self._checkpoint is not None and (self.stopped or self._checkpoint.is_due()):
-                        self._checkpoint.write(self._state())
-                self._keep_best()
+        with Interruption() as interruption:
+            self._session = self._prepare(self.task)
+            try:
+                self._train(interruption)
+                weights = self._session.state(weights_only=True).model
+            finally:
+                self.notes += self._session.notes
+                self._session.close()
+        # Whoever pressed Ctrl-C during the last step wants out all the same.
+        self.signal_number = interruption.signal_number
+        return weights
+
+    def _train(self, interruption: Interruption) -> None:
+        self._finite = FiniteWeights(self._session)
+        if self._checkpoint is not None and (saved := self._checkpoint.read()):
+            self._load_state(saved)
+        if self._checkpoint is not None:
+            self._checkpoint.check(self._state())
+        self._history = History(self._session, self._schedule, self.task.steps_per_epoch)
+        started_s, earlier_s = time.perf_counter(), self.duration_s
+        with ProgressBar(self._plan.epochs, self._plan.progress) as bar:
+            while not self.stopped:
+                self._next_chunk()
+                bar.update(self.recorder.epochs, self.recorder.last_loss)
                 self.duration_s = earlier_s + time.perf_counter() - started_s
-            return self._session.state(weights_only=True).model
-        finally:
-            self.notes += self._session.notes
-            self._session.close()
+                if interruption.signal_number is not None and not self.stopped:
+                    self._interrupt()
+                if self._checkpoint is not None and (self.stopped or self._checkpoint.is_due()):
+                    self._save(self._checkpoint)
+        self._keep_best()
+        self.duration_s = earlier_s + time.perf_counter() - started_s
 
     def _next_chunk(self) -> None:
         steps_per_epoch, step = self.task.steps_per_epoch, self._session.step
@@ -122,7 +133,7 @@ class TrainingLoop:
             if not finite.all():
                 bad = int(np.argmin(finite))
                 self.recorder.add(losses[:bad])
-                self._go_back(step + bad, losses[bad])
+                self._go_back(step + bad, float(losses[bad]))
                 return
             self.recorder.add(losses)
         self._after_epochs(step)
@@ -147,9 +158,11 @@ class TrainingLoop:
             losses = None
         if losses is None:
             self._continue_on_cpu(step)
+            if self._schedule is not None:
+                lr_table = self._schedule.table(step // steps_per_epoch, (step + n_steps - 1) // steps_per_epoch)
             losses = self._history.advance(n_steps, lr_table)
-        seconds_each = (time.perf_counter() - started_s) / n_steps
-        self._chunk_steps = max(1, min(2 * self._chunk_steps, int(_CHUNK_S / seconds_each)))
+        seconds = max(time.perf_counter() - started_s, 1e-9)
+        self._chunk_steps = max(1, min(2 * self._chunk_steps, int(_CHUNK_S * n_steps / seconds)))
         return losses
 
     def _after_epochs(self, step_before: int) -> None:
@@ -161,6 +174,8 @@ class TrainingLoop:
             metric = None
             if at_end and self._plan.validates(epoch):
                 metric = self._validate(epoch)
+        if self.stopped == "diverged":
+            return
         if self._schedule is not None:
             self._schedule.settle(epoch, metric)
         if at_end and (callbacks := self._plan.callbacks_at(epoch)):
@@ -168,44 +183,57 @@ class TrainingLoop:
             moment = Moment(epoch, self.recorder.last_loss, self.validation.last_loss, task.model, task.optimizer)
             for callback in callbacks:
                 callback(moment)
+            if self._schedule is not None:
+                self._schedule.reread()
             self._history.remember()
 
     def _validate(self, epoch: int) -> float:
         loss = self._session.evaluate()
+        if not math.isfinite(loss) and self._finite.first_lost(self._session) is not None:
+            self._go_back(self._session.step)
+            return loss
         if self.validation.add(epoch, loss) and self._plan.patience is not None:
             self.validation.best_state = self._session.state(weights_only=True)
         waited = epoch - (self.validation.best_epoch or 0)
         if self._plan.patience is not None and waited >= self._plan.patience:
-            self._stop("patience", f"no better validation loss for {waited} epochs; best was epoch {epoch - waited}")
+            best = f"best was epoch {epoch - waited}" if self.validation.best_epoch else "there was none"
+            self._stop("patience", f"no better validation loss for {waited} epochs; {best}")
         return loss
 
     def _finish(self) -> None:
-        weights = self._session.state(weights_only=True).model
-        if _first_not_finite(weights) is None:
+        if self._finite.first_lost(self._session) is None:
             self._stop("finished", f"all {self._plan.epochs} epochs done")
         else:
-            self._go_back(self._session.step, float("nan"))
+            self._go_back(self._session.step)
 
-    def _go_back(self, bad_step: int, loss: float) -> None:
-        """Stand where the weights were last good: before the update that led to step ``bad_step``."""
-        steps_per_epoch = self.task.steps_per_epoch
-        good_step = max(bad_step - 1, 0)
-        epoch = min(bad_step // steps_per_epoch + 1, self._plan.epochs)
-        what = "NaN" if loss != loss else "infinite"
-        self._history.go_to(good_step, steps_per_epoch)
-        if bad_step == 0:
-            self._stop("diverged", "the loss is not finite at the very first step; the first weights are kept")
+    def _go_back(self, bad_step: int, loss: float | None = None) -> None:
+        """Stand where the weights were last good: before the update that led to step ``bad_step``.
+
+        Its ``loss`` is not finite; without one, it is known that weights are not.
+        """
+        steps_per_epoch, good_step = self.task.steps_per_epoch, bad_step - 1
+        if good_step < self._history.first_step:
+            self._history.go_to(self._history.first_step)
+            self._stop("diverged", "the loss is not finite at the very first step; the weights are as they were")
             return
-        self._session.advance(1, None)
-        culprit = _first_not_finite(self._session.state(weights_only=True).model)
-        self._history.go_to(good_step, steps_per_epoch)
+        self._history.go_to(bad_step)
+        culprit = self._finite.first_lost(self._session)
+        self._history.go_to(good_step)
         self.validation.forget_after(good_step // steps_per_epoch)
-        reason = f"'{culprit}' was no longer finite" if culprit else "the weights, still finite, were too large"
-        self._stop(
-            "diverged",
-            f"the loss became {what} in epoch {epoch}: {reason} after the update before it; "
-            "the weights before that update are kept",
-        )
+        self._stop("diverged", describe_divergence(bad_step, steps_per_epoch, loss, culprit))
+
+    def _interrupt(self) -> None:
+        if self._finite.first_lost(self._session) is not None:
+            self._go_back(self._session.step)
+            return
+        epochs, step_of_epoch = divmod(self._session.step, self.task.steps_per_epoch)
+        where = f" and {step_of_epoch} of {self.task.steps_per_epoch} steps" if step_of_epoch else ""
+        self._stop("interrupted", f"interrupted after epoch {epochs}{where}")
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        # Weights that are not finite are found out about within the next step, and left behind.
+        if self.stopped or self._finite.first_lost(self._session) is None:
+            checkpoint.write(self._state())
 
     def _keep_best(self) -> None:
         """Load the best weights where patience asked for them; an interrupted run stays where it is."""
@@ -252,10 +280,3 @@ class TrainingLoop:
             self._schedule.load_state(saved["schedule"])
         self.stopped, self.stopped_why = saved["stopped"], saved["stopped_why"]
         self.duration_s = saved["duration_s"]
-
-
-def _first_not_finite(weights: dict[str, Any]) -> str | None:
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            return name
-    return None

@@ -19,14 +19,15 @@ from hotloop.capture import from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine
 from hotloop.engines.interface import Engine
 from hotloop.engines.losses import RowLoss, loss_name
-from hotloop.engines.probe import probe
+from hotloop.engines.probe import check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, Interrupted
 from hotloop.program.random import row_order
 from hotloop.runs.run import Run
-from hotloop.training.arguments import check_model_and_optimizer, check_settings
-from hotloop.training.checkpoint import Checkpoint, Fingerprint, saved_seed
+from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
+from hotloop.training.checkpoint import Checkpoint, saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
+from hotloop.training.fingerprint import fingerprint_of
 from hotloop.training.loop import TrainingLoop
 from hotloop.training.plan import Plan
 from hotloop.training.recorder import Recorder
@@ -74,7 +75,8 @@ class Prepared:
         task, plan, settings = self.task, self.plan, self.settings
         checkpoint = None
         if settings.checkpoint is not None:
-            checkpoint = Checkpoint(os.fspath(settings.checkpoint), _fingerprint(task, plan, settings), task.seed)
+            fingerprint = fingerprint_of(task, plan, settings)
+            checkpoint = Checkpoint(os.fspath(settings.checkpoint), fingerprint, task.seed)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         with _only_user(task.model):
             schedule = LearningRates(settings.schedule, task.optimizer) if settings.schedule is not None else None
@@ -82,7 +84,7 @@ class Prepared:
             loop = TrainingLoop(self.engine, task, plan, recorder, schedule, checkpoint)
             weights = loop.run()
         run = self._run_of(loop, weights, started_at)
-        if run.stopped == "interrupted":
+        if loop.signal_number is not None:
             raise Interrupted(run, loop.signal_number)
         return run
 
@@ -90,7 +92,7 @@ class Prepared:
         losses, recorded_at = loop.recorder.records()
         validation_losses, validated_at = loop.validation.records()
         network = from_module(self.task.model)
-        kept = {name: tensor.cpu() for name, tensor in weights.items()}
+        kept = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
         return Run(
             losses=losses,
             recorded_at=recorded_at,
@@ -120,16 +122,20 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     check_engine_name(settings.engine)
     check_settings(settings)
     loss, optimizer, batch_size = settings.loss, settings.optimizer, settings.batch_size
-    check_model_and_optimizer(model, optimizer, settings.schedule)
+    check_model_and_optimizer(model, optimizer)
+    check_schedule(settings.schedule, optimizer, operator.index(settings.epochs))
     rows, validation, notes = _rows(model, X, y, settings)
     if batch_size is not None and settings.drop_last and batch_size > len(rows):
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
-    trial = probe(model, rows.X)
-    for part, name in ((rows, "y"), (validation, "y_val")):
-        if part is not None:
-            check_labels(part.y, loss, trial, name)
-    try_loss(loss, trial, rows.y)
     size = min(operator.index(batch_size or len(rows)), len(rows))
+    with _drawing:
+        trial = probe(model, rows.X)
+        for part, name in ((rows, "y"), (validation, "y_val")):
+            if part is not None:
+                check_labels(part.y, loss, trial, name)
+        try_loss(loss, trial, rows.y)
+        if (size if settings.drop_last else len(rows) % size or size) == 1:
+            check_single_row(model, rows.X)
     device, why_device = choose_device(str(settings.device), model, size)
     task = Task(
         model=model,
@@ -150,7 +156,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         epochs=operator.index(settings.epochs),
         record_every=operator.index(settings.record_every),
         validate_every=operator.index(settings.validate_every) if validation else None,
-        patience=settings.patience,
+        patience=None if settings.patience is None else operator.index(settings.patience),
         callbacks=tuple(settings.callbacks),
         progress=bool(settings.progress),
     )
@@ -186,7 +192,8 @@ def _seed(settings: Settings) -> int:
 
     if settings.seed is not None:
         return operator.index(settings.seed)
-    drawn = int(torch.randint(0, (1 << 63) - 1, ()))
+    with _drawing:
+        drawn = int(torch.randint(0, (1 << 63) - 1, ()))
     earlier = None if settings.checkpoint is None else saved_seed(os.fspath(settings.checkpoint))
     return drawn if earlier is None else earlier
 
@@ -208,29 +215,10 @@ def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
     def weighted(epoch: int) -> NDArray[np.float64]:
         in_order = row_weight[row_order(len(row_weight), task.seed, epoch)] if task.shuffle else row_weight
         of_step = np.add.reduceat(in_order[: ends[-1, 1]], ends[:, 0])
-        return np.asarray(of_step / of_step.sum())
+        # Rows that drop_last leaves out may be the only ones that weigh anything.
+        return np.asarray(of_step / (of_step.sum() or 1.0))
 
     return weighted
-
-
-def _fingerprint(task: Task, plan: Plan, settings: Settings) -> str:
-    fingerprint = Fingerprint()
-    for part in (task.training, task.validation):
-        for tensor in (part.X, part.y, part.weight) if part else (None,):
-            fingerprint.add("data", tensor)
-    fingerprint.add("network", repr(task.model))
-    for name, parameter in task.model.named_parameters():
-        fingerprint.add(name, (tuple(parameter.shape), str(parameter.dtype), parameter.requires_grad))
-    groups = [{k: v for k, v in group.items() if k != "params"} for group in task.optimizer.param_groups]
-    fingerprint.add("optimizer", (type(task.optimizer).__name__, groups))
-    fingerprint.add("loss", loss_name(task.loss) if not hasattr(task.loss, "state_dict") else repr(task.loss))
-    fingerprint.add("schedule", type(settings.schedule).__name__)
-    for name in ("batch_size", "shuffle", "drop_last", "clip_grad_norm"):
-        fingerprint.add(name, getattr(task, name))
-    for name in ("epochs", "record_every", "validate_every", "patience"):
-        fingerprint.add(name, getattr(plan, name))
-    fingerprint.add("seed", settings.seed)
-    return fingerprint.text()
 
 
 def _as_data(task: Task, settings: Settings) -> dict[str, object]:
@@ -251,6 +239,8 @@ def _as_data(task: Task, settings: Settings) -> dict[str, object]:
     }
 
 
+# Trying a model out puts torch's generator back afterwards; no other thread may draw a seed meanwhile.
+_drawing = threading.Lock()
 _in_training: set[int] = set()
 _in_training_lock = threading.Lock()
 

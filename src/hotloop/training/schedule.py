@@ -39,10 +39,12 @@ class LearningRates:
 
         self._schedule, self._optimizer = schedule, optimizer
         self.needs_loss = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        self.one_epoch_at_a_time = self.needs_loss or _changes_momentum(schedule)
+        self.one_epoch_at_a_time = self.needs_loss or not _sets_rates_only(schedule)
         # Times the scheduler was stepped: the rates in the optimizer belong to this 0-based epoch.
         self._epoch = 0
         self._rates = {0: self._current()}
+        # What each step was given, for when training goes back and comes by again.
+        self._losses: dict[int, float | None] = {}
 
     def table(self, first_epoch: int, last_epoch: int) -> NDArray[np.float64]:
         """Return the rates of 0-based epochs ``first_epoch`` to ``last_epoch``, both included.
@@ -57,10 +59,14 @@ class LearningRates:
         return np.array([self._rates[epoch] for epoch in range(first_epoch, last_epoch + 1)])
 
     def settle(self, epochs_done: int, loss: float | None = None) -> None:
-        """Leave scheduler and optimizer as they are after ``epochs_done`` epochs."""
+        """Leave scheduler and optimizer as they are after ``epochs_done`` epochs; ``loss`` is that of the last."""
         self._restore_rates()
         while self._epoch < epochs_done:
             self._step(loss)
+
+    def reread(self) -> None:
+        """Take the rates as they are now, since something else may have changed them."""
+        self._rates = {self._epoch: self._current()}
 
     def state(self) -> dict[str, Any]:
         """Return where the schedule stands."""
@@ -76,6 +82,7 @@ class LearningRates:
 
     def _step(self, loss: float | None) -> None:
         if self.needs_loss:
+            loss = self._losses.setdefault(self._epoch, loss)
             if loss is not None:
                 self._schedule.step(loss)
         else:
@@ -92,9 +99,10 @@ class LearningRates:
         return [float(group["lr"]) for group in self._optimizer.param_groups]
 
 
-def _changes_momentum(schedule: Any) -> bool:
-    parts = getattr(schedule, "_schedulers", ())
-    return bool(getattr(schedule, "cycle_momentum", False)) or any(_changes_momentum(part) for part in parts)
+def _sets_rates_only(schedule: Any) -> bool:
+    """Whether it is one of torch's own schedulers, without momentum that goes up and down."""
+    own = type(schedule).__module__ == "torch.optim.lr_scheduler" and not getattr(schedule, "cycle_momentum", False)
+    return own and all(_sets_rates_only(part) for part in getattr(schedule, "_schedulers", ()))
 
 
 def _set_rate(group: dict[str, Any], rate: float) -> None:

@@ -48,6 +48,11 @@ class Validation:
         """Drop what was measured after an epoch, when training goes back to it."""
         kept = [index for index, at in enumerate(self._at) if at <= epoch]
         self._losses, self._at = [self._losses[index] for index in kept], [self._at[index] for index in kept]
+        if self.best_epoch is not None and self.best_epoch > epoch:
+            self._best_loss = min((loss for loss in self._losses if not math.isnan(loss)), default=math.inf)
+            self.best_epoch = next(
+                (at for at, loss in zip(self._at, self._losses, strict=True) if loss == self._best_loss), None
+            )
 
     def records(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the validation losses and their epochs."""
