@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from hotloop.errors import ArgumentError
 from hotloop.program.network import Activation, Layer, Linear, Network
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def from_module(module: torch.nn.Module) -> Network | None:
     """
     import torch
 
-    if type(module) is not torch.nn.Sequential or not len(module) or _has_hooks(module):
+    if type(module) is not torch.nn.Sequential or not len(module) or _is_altered(module):
         return None
     # Sequential counts its children from "0" on, unless they were named or removed.
     if [name for name, _ in module.named_children()] != [str(index) for index in range(len(module))]:
@@ -77,13 +78,19 @@ def from_module(module: torch.nn.Module) -> Network | None:
     first = next((layer for layer in layers if isinstance(layer, Linear)), None)
     if first is None or any(layer is None for layer in layers):
         return None
-    return Network(first.n_in, tuple(layer for layer in layers if layer is not None))
+    try:
+        network = Network(first.n_in, tuple(layer for layer in layers if layer is not None))
+    except ArgumentError:  # layers that do not fit each other
+        return None
+    # Tied weights and foreign buffers show here.
+    own = len(list(module.parameters())) == len(network.parameter_shapes)
+    return network if own and set(module.state_dict()) == set(network.parameter_shapes) else None
 
 
 def _layer(module: torch.nn.Module) -> Layer | None:
     import torch
 
-    if _has_hooks(module):
+    if _is_altered(module):
         return None
     if type(module) is torch.nn.Linear:
         plain = module.bias is not None and module.weight.dtype == torch.float32
@@ -95,7 +102,7 @@ def _layer(module: torch.nn.Module) -> Layer | None:
     return None
 
 
-def _has_hooks(module: torch.nn.Module) -> bool:
-    return bool(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    )
+def _is_altered(module: torch.nn.Module) -> bool:
+    """Whether hooks, or another ``forward``, make an instance do more than its class does."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or "forward" in vars(module)

@@ -98,6 +98,8 @@ class Network:
     def __post_init__(self) -> None:
         if not self.layers:
             raise ArgumentError("a network needs at least one layer")
+        if self.n_inputs < 1 and not isinstance(self.layers[0], Linear):
+            raise ArgumentError("a network needs at least 1 input")
         width = self.n_inputs
         for index, layer in enumerate(self.layers):
             if isinstance(layer, Activation):
