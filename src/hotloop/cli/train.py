@@ -208,9 +208,10 @@ class _Console:
         how = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {batch}, {recipe.epochs:,} epochs"
         self._line("recipe", f"{recipe.name}: {how}")
 
-    def start(self, device: str, why: str) -> None:
-        """Say where training happens."""
-        self._line("device", f"{device} ({why})")
+    def start(self, why_device: str, why_engine: str) -> None:
+        """Say where training happens, and what runs it."""
+        self._line("device", why_device)
+        self._line("engine", why_engine)
 
     def callbacks(self, print_every: int) -> list[Callable[[Moment], Any]]:
         """Return the callback that prints a line every so many epochs."""

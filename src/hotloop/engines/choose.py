@@ -1,4 +1,4 @@
-"""Which engine and which device run a task, and why, in one sentence each.
+"""Which engine, device and how many threads run a task, and why, in a clause each.
 
 The choice depends on the task and the machine alone, never on timings or caches: the same call chooses the same.
 """
@@ -17,7 +17,7 @@ from hotloop.hardware import available_accelerator
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ENGINES", "ENGINE_NAMES", "choose_device", "choose_engine"]
+__all__ = ["ENGINES", "ENGINE_NAMES", "check_engine_name", "choose_device", "choose_engine", "choose_threads"]
 
 ENGINES: Mapping[str, Engine] = {"eager": EagerEngine()}
 """Fastest first: ``auto`` takes the first that does not refuse."""
@@ -28,6 +28,9 @@ ENGINE_NAMES = ("auto", "eager", "native", "graph")
 # An accelerator needs some 300 us to be told what a training step is; a CPU core or two do about this many
 # floating point operations meanwhile. A rule of thumb, good to a factor of three.
 _FLOP_WORTH_AN_ACCELERATOR = 50e6
+# A step this small gains nothing from a second thread, but loses up to 25 times when another process keeps that
+# thread's core busy: OpenMP threads wait for each other at each operation.
+_FLOP_WORTH_A_SECOND_THREAD = 1e6
 _DENSE_LAYERS_ONLY = ("Linear", "Bilinear", "Embedding", "EmbeddingBag")
 
 
@@ -66,12 +69,12 @@ def choose_engine(name: str, task: Task) -> tuple[Engine, str]:
         engine = ENGINES[name]
         if reason := engine.refusal(task):
             raise UnsupportedError(f"engine {name!r} cannot run this task", why=reason, do='use engine="auto"')
-        return engine, "asked for"
+        return engine, f"{name} was asked for"
     refusals: list[str] = []
     for engine in ENGINES.values():
         reason = engine.refusal(task)
         if reason is None:
-            return engine, "; ".join(refusals) or "it runs every module as it is, hooks included"
+            return engine, "; ".join(refusals) or "eager runs every module as it is, hooks included"
         refusals.append(f"{engine.name} cannot: {reason}")
     raise AssertionError("eager refuses nothing")
 
@@ -95,20 +98,31 @@ def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[s
         If this machine, or this torch, lacks the device.
     """
     if name != "auto":
-        return _named_device(name), "asked for"
+        return _named_device(name), f"{name} was asked for"
     home = next(model.parameters()).device
     if home.type != "cpu":
-        return str(home), "the model is there"
+        return str(home), f"{home}, since the model is there"
     accelerator = available_accelerator()
     if accelerator is None:
-        return "cpu", "torch sees no GPU here"
+        return "cpu", "cpu, since torch sees no GPU here"
     flop = _step_flop(model, batch_size)
     if flop is not None and flop < _FLOP_WORTH_AN_ACCELERATOR:
         return "cpu", (
-            f"a step is about {flop / 1e6:.2g} million floating point operations, "
+            f"cpu, since a step is about {flop / 1e6:.2g} million floating point operations, "
             f"fewer than a CPU does while {accelerator} is being told what to do"
         )
-    return accelerator, "a step is enough work to occupy it"
+    return accelerator, f"{accelerator}, since a step is enough work to occupy it"
+
+
+def choose_threads(threads: int | None, model: torch.nn.Module, batch_size: int) -> int | None:
+    """Return the number of CPU threads for a task, or None for torch's own number.
+
+    A number asked for is taken; without one, a step that is too small to be shared gets one thread.
+    """
+    flop = _step_flop(model, batch_size)
+    if threads is None and flop is not None and flop < _FLOP_WORTH_A_SECOND_THREAD:
+        return 1
+    return threads
 
 
 def _named_device(name: str) -> str:

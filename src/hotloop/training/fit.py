@@ -98,7 +98,8 @@ def fit(
     engine : str
         "auto" or "eager".
     threads : int, optional
-        CPU threads; torch's own number by default.
+        CPU threads. By default torch's own number, or 1 where a step is too small to be shared (below about a
+        million floating point operations): waiting for a second thread costs such a step more than it saves.
     seed : int, optional
         Of row order and dropout masks; by default one draw from torch's generator, kept in ``run.seed``.
     progress : bool or "auto"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.capture import from_module
-from hotloop.engines.choose import check_engine_name, choose_device, choose_engine
+from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads
 from hotloop.engines.interface import Engine
 from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.probe import check_single_row, probe
@@ -49,8 +49,8 @@ class Prepared:
     task : Task
     plan : Plan
     engine : Engine
-    why : str
-        Why this engine and this device.
+    why_engine, why_device : str
+        Why this engine and this device, in a clause each.
     notes : tuple of str
         What was converted.
     settings : Settings
@@ -60,7 +60,8 @@ class Prepared:
     task: Task
     plan: Plan
     engine: Engine
-    why: str
+    why_engine: str
+    why_device: str
     notes: tuple[str, ...]
     settings: Settings
 
@@ -104,7 +105,7 @@ class Prepared:
             prepare_s=0.0,
             engine=self.engine.name,
             device=loop.task.device,
-            why=self.why,
+            why=f"{self.why_engine}; {self.why_device}",
             stopped=loop.stopped,
             stopped_why=loop.stopped_why,
             seed=self.task.seed,
@@ -149,7 +150,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         clip_grad_norm=settings.clip_grad_norm,
         seed=_seed(settings),
         device=device,
-        threads=settings.threads,
+        threads=choose_threads(settings.threads, model, size),
         probe=trial,
     )
     plan = Plan(
@@ -161,8 +162,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         progress=bool(settings.progress),
     )
     engine, why_engine = choose_engine(settings.engine, task)
-    why = f"{engine.name}: {why_engine}; {device}: {why_device}"
-    return Prepared(task, plan, engine, why, tuple(notes), settings)
+    return Prepared(task, plan, engine, why_engine, why_device, tuple(notes), settings)
 
 
 def _rows(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:

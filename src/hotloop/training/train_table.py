@@ -55,7 +55,7 @@ class TableTraining:
         record_every: int = 1,
         progress: bool = True,
         checkpoint: Path | None = None,
-        on_start: Callable[[str, str], None] = lambda device, why: None,
+        on_start: Callable[[str, str], None] = lambda why_device, why_engine: None,
         callbacks: Sequence[Callable[[Moment], Any]] = (),
     ) -> Run:
         """Train the network and measure it on the test rows.
@@ -65,7 +65,7 @@ class TableTraining:
         device, engine, threads, record_every, progress, checkpoint, callbacks
             As in :func:`hotloop.fit`.
         on_start : callable
-            Called with the device and the reason for it, before the first step.
+            Called before the first step with a clause about the device and one about the engine.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class TableTraining:
             checkpoint=checkpoint,
         )
         ready = prepare(model, data.X_train, data.y_train, settings)
-        on_start(ready.task.device, ready.why)
+        on_start(ready.why_device, ready.why_engine)
         run = ready.run()
         return dataclasses.replace(
             run,
