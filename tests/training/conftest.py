@@ -1,0 +1,3 @@
+from by_hand import classes, numbers
+
+__all__ = ["classes", "numbers"]
