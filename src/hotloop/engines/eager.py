@@ -112,7 +112,7 @@ class EagerSession:
         import torch
 
         kept: list[Any] = []
-        with torch_threads(self._task.threads):
+        with torch_threads(self._task.threads), self._dropout:
             for X, y, weight in self._batches(n_steps, lr_table):
                 loss = self._update(X, y, weight)
                 kept.append(loss.item() if self._on_cpu else loss.detach().reshape(()))
@@ -153,7 +153,6 @@ class EagerSession:
 
     def close(self) -> None:
         """Put model and optimizer state back where they were; see :class:`hotloop.engines.interface.Session`."""
-        self._dropout.remove()
         move(self._task, self._home)
 
     def _batches(self, n_steps: int, lr_table: FloatArray | None) -> Iterator[_Batch]:
