@@ -108,7 +108,7 @@ def test_a_schedule_goes_back_too(classes):
     """After a divergence the learning rate is that of the epoch whose weights were kept."""
     model = fresh()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1.0 if epoch < 9 else 1e37)
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1.0 if epoch < 9 else float("inf"))
     run = hotloop.fit(model, *classes, loss=nn.CrossEntropyLoss(), optimizer=optimizer, schedule=schedule, epochs=30)
     assert run.stopped == "diverged"
     assert run.epochs == 10
