@@ -54,7 +54,8 @@ def test_slices_give_what_the_whole_gives(monkeypatch, name, settings):
     assert "slices" in " ".join(run.notes)
     np.testing.assert_allclose(run.losses, whole.losses, rtol=2e-5)
     for ours, theirs in zip(sliced.parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-6)
+        # Rounding of sums grows with the gradients, and those of a sum are 64 times those of a mean.
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-6 if name != "sum" else 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,8 @@ memory.estimate = lambda task: estimated.append(original(task)) or estimated[0]
 small = nn.Linear(64, 10)
 hotloop.fit(small, X[:50], y[:50], loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(small.parameters()), epochs=2)
 estimated.clear()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+import psutil
+before = psutil.Process().memory_info().rss
 hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(model.parameters()), epochs=6)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 print(estimated[0].total() / peak)

@@ -241,9 +241,7 @@ def test_readers_see_whole_files_while_threads_write(target):
 
 def test_publish_numbers_names_that_are_taken(tmp_path):
     runs = tmp_path / "a" / "runs"
-    published = [
-        publish_directory(runs, "iris", {"x": b"1", "path": lambda p: str(p).encode()}) for _ in range(3)
-    ]
+    published = [publish_directory(runs, "iris", {"x": b"1", "path": lambda p: str(p).encode()}) for _ in range(3)]
     assert published == [runs / "iris", runs / "iris-2", runs / "iris-3"]
     for path in published:
         assert names(path) == ["path", "x"]
@@ -302,9 +300,7 @@ def test_threads_that_publish_one_name_each_get_their_own(tmp_path):
 
     def publish(number):
         start.wait()
-        return [
-            publish_directory(tmp_path, "iris", {"n": b"%d" % number, "more": b"x" * 999}) for _ in range(5)
-        ]
+        return [publish_directory(tmp_path, "iris", {"n": b"%d" % number, "more": b"x" * 999}) for _ in range(5)]
 
     with ThreadPoolExecutor(8) as pool:
         published = list(pool.map(publish, range(8)))

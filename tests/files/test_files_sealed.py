@@ -36,8 +36,7 @@ def test_a_person_can_read_it():
     data = seal(DOCUMENT)
     assert "花" in data.decode()
     assert (
-        json.loads(data)["sha256"]
-        == hashlib.sha256(data.replace(json.loads(data)["sha256"].encode(), b"")).hexdigest()
+        json.loads(data)["sha256"] == hashlib.sha256(data.replace(json.loads(data)["sha256"].encode(), b"")).hexdigest()
     )
 
 
@@ -55,9 +54,7 @@ def test_every_cut_and_every_added_byte_is_refused():
     data = seal(DOCUMENT)
     for position in range(len(data) + 1):
         damaged = [data[:position], data[:position] + data[position + 1 :]] if position < len(data) else []
-        damaged += [
-            data[:position] + extra + data[position:] for extra in (b" ", b"\n", b"0", b"\0", b"\xff")
-        ]
+        damaged += [data[:position] + extra + data[position:] for extra in (b" ", b"\n", b"0", b"\0", b"\xff")]
         for one in damaged:
             with pytest.raises(SavedRunError):
                 unseal(one, "run.json")

@@ -62,8 +62,6 @@ def test_nothing_heavy_is_imported():
         "heavy = {'torch', 'numpy', 'polars', 'matplotlib', 'rich', 'scipy'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == "[]\n"
     assert done.stdout.startswith("CPU\n")

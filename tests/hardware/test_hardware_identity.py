@@ -86,9 +86,7 @@ def test_every_row_names_known_features_and_a_likely_year():
 def test_a_feature_the_generation_lacks_makes_it_unknown(row, feature):
     stepping = min(row.steppings) if row.steppings else 0
     brand = "i7-7500U i7-8500Y i5-8250U i5-8259U i5-8265U i5-10210U" if row.brand else None
-    reading = CpuReading(
-        "x86_64", IDS[row.vendor], row.family, min(row.models), stepping, brand, features=row.features
-    )
+    reading = CpuReading("x86_64", IDS[row.vendor], row.family, min(row.models), stepping, brand, features=row.features)
     plain = identify_cpu(reading, None)
     assert plain.microarchitecture is not None
     assert plain.notes == ()

@@ -110,8 +110,7 @@ def test_a_cpu_is_measured_on_one_core_and_on_all(quick):
         assert 0.1 < figures.gflop_per_s < 1e5
         assert 0.1 < figures.bandwidth_gb_per_s < 1e5
     assert one.note == (
-        "the copied array of 1 MiB is not four times the last-level cache of 1 MiB, "
-        "which may have helped the copy"
+        "the copied array of 1 MiB is not four times the last-level cache of 1 MiB, which may have helped the copy"
     )
 
 
@@ -232,9 +231,7 @@ def a_machine(*gpus: Gpu, status: str | None = None) -> Machine:
 
 @pytest.fixture
 def figures_by_device(monkeypatch):
-    monkeypatch.setattr(
-        measure_torch, "measure_accelerator", lambda device: Measured(on=device, gflop_per_s=1.0)
-    )
+    monkeypatch.setattr(measure_torch, "measure_accelerator", lambda device: Measured(on=device, gflop_per_s=1.0))
 
 
 def measured_gpus(torch, machine):
@@ -256,9 +253,7 @@ def test_a_gpu_only_torch_knows_is_added(figures_by_device):
     assert status is None
 
 
-@pytest.mark.parametrize(
-    ("built_for", "why"), [(None, "is built without CUDA"), ("12.8", "does not see this GPU")]
-)
+@pytest.mark.parametrize(("built_for", "why"), [(None, "is built without CUDA"), ("12.8", "does not see this GPU")])
 def test_a_gpu_torch_cannot_use_says_so(figures_by_device, built_for, why):
     (gpu,), _ = measured_gpus(fake_torch(built_for=built_for), a_machine(Gpu(0, "cuda", "X", "NVIDIA")))
     assert gpu.notes == (f"not measured: the torch installed here {why}",)

@@ -62,13 +62,9 @@ def test_devices_that_are_not_there_have_no_memory(monkeypatch):
     assert free_memory_bytes("tpu") is None
 
 
-@pytest.mark.parametrize(
-    ("found", "expected"), [("cuda", "cuda"), ("mps", "mps"), ("xpu", "xpu"), ("mtia", None)]
-)
+@pytest.mark.parametrize(("found", "expected"), [("cuda", "cuda"), ("mps", "mps"), ("xpu", "xpu"), ("mtia", None)])
 def test_the_accelerator_torch_offers(monkeypatch, found, expected):
-    monkeypatch.setattr(
-        torch.accelerator, "current_accelerator", lambda check_available: SimpleNamespace(type=found)
-    )
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: SimpleNamespace(type=found))
     assert available_accelerator() == expected
 
 

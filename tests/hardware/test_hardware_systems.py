@@ -215,9 +215,7 @@ def test_the_system_decides_who_is_asked(monkeypatch, system, start):
 
 def test_the_processor_is_believed_before_the_system():
     itself = MachineReading("", CpuReading("x86_64", brand="EPYC", l3_bytes=1), hypervisor_bit=False)
-    system = MachineReading(
-        "Linux", CpuReading("x86_64", brand="other", l2_bytes=2), True, board_vendor="QEMU"
-    )
+    system = MachineReading("Linux", CpuReading("x86_64", brand="other", l2_bytes=2), True, board_vendor="QEMU")
     merged = read_machine._merge(itself, system)
     assert (merged.cpu.brand, merged.cpu.l2_bytes, merged.cpu.l3_bytes) == ("EPYC", 2, 1)
     assert (merged.operating_system, merged.hypervisor_bit, merged.board_vendor) == ("Linux", False, "QEMU")

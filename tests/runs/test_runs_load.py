@@ -130,9 +130,7 @@ def test_another_version(saved, name):
 
 
 @pytest.mark.parametrize("key", ["format", "kind", "task", "weights", "layers"])
-@pytest.mark.parametrize(
-    "value", [None, True, -1, 1.5, "os.system", [], {}, {"sha256": 1, "size_bytes": "1"}]
-)
+@pytest.mark.parametrize("value", [None, True, -1, 1.5, "os.system", [], {}, {"sha256": 1, "size_bytes": "1"}])
 def test_forged_descriptions_are_refused(saved, key, value):
     forge(saved, "network.json", lambda document: document.update({key: value}))
     refused(saved)
@@ -170,9 +168,7 @@ def test_forged_weights_are_refused(saved, data):
 def test_weights_of_another_kind_are_refused(saved, network):
     from safetensors.numpy import save
 
-    forge_weights(
-        saved, save({name: array.astype(np.int32) for name, array in network.initialise(0).items()})
-    )
+    forge_weights(saved, save({name: array.astype(np.int32) for name, array in network.initialise(0).items()}))
     assert "are not those of the saved network" in refused(saved)
 
 
@@ -180,9 +176,7 @@ def test_a_module_of_ones_own_needs_its_code(make_run, tmp_path):
     module = torch.nn.Linear(4, 3)
     weights = module.state_dict()
     path = make_run(network=None, weights=weights, module_name="MyNet").save(tmp_path / "iris")
-    assert "holds the weights of MyNet, not its code. Build the module and call hotloop.load(" in refused(
-        path
-    )
+    assert "holds the weights of MyNet, not its code. Build the module and call hotloop.load(" in refused(path)
     other = torch.nn.Linear(4, 3)
     predictor = load(path, into=other)
     assert predictor.module() is other
@@ -198,9 +192,7 @@ def test_into_takes_a_run_of_layers_too(saved, network):
 
 
 def test_a_module_that_does_not_fit_is_left_alone_and_told_all_differences(saved):
-    module = torch.nn.Sequential(
-        torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False).double()
-    )
+    module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False).double())
     module.append(torch.nn.Linear(3, 3))
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     line = refused(saved, into=module)
@@ -224,9 +216,7 @@ def test_a_state_that_is_no_tensor_is_a_difference(saved, make_run, tmp_path):
             pytest.fail("nothing is loaded")
 
     path = make_run(network=None, weights={"_extra_state": np.zeros(2)}).save(tmp_path / "iris")
-    assert "'_extra_state' is (2,) float64 in the run and dict in the module" in refused(
-        path, into=WithState()
-    )
+    assert "'_extra_state' is (2,) float64 in the run and dict in the module" in refused(path, into=WithState())
 
 
 def test_bfloat16_is_widened_where_torch_is_not_used(make_run, network, tmp_path):

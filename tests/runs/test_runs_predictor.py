@@ -140,9 +140,7 @@ def test_a_label_that_is_a_formula_is_written_as_text(label):
     assert row[0] == "'" + label
 
 
-@pytest.mark.parametrize(
-    "label", ["-1", "+2.5e-3", "-.5", "7", "plain", "a=b", "花", 'with "quotes", and\nlines']
-)
+@pytest.mark.parametrize("label", ["-1", "+2.5e-3", "-.5", "7", "plain", "a=b", "花", 'with "quotes", and\nlines'])
 def test_numbers_and_plain_text_are_left_alone(label, tmp_path):
     prediction = of_classes(np.array([[1.0, 0.0]]), [label, "b"])
     path = prediction.write_csv(tmp_path / "out.csv")
@@ -159,9 +157,7 @@ def test_what_only_begins_like_a_number_is_text(text):
 
 def test_probabilities_and_numbers_survive_the_csv(classifier, load_regression, rows):
     prediction = classifier.predict(rows)
-    read = [
-        [float(cell) for cell in row[1:]] for row in list(csv.reader(prediction.to_csv().splitlines()))[1:]
-    ]
+    read = [[float(cell) for cell in row[1:]] for row in list(csv.reader(prediction.to_csv().splitlines()))[1:]]
     np.testing.assert_array_equal(np.array(read, np.float32), prediction.probabilities)
     numbers = load_regression(1).predict(rows)
     lines = numbers.to_csv().splitlines()
