@@ -19,8 +19,8 @@ check: .venv/installed-for-tests   ## the quick part: all but the slow tests
 	$(BIN)/pytest -q -x -n 2 -m "not timing and not slow"
 
 lint:
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 
 types:
 	$(BIN)/mypy
@@ -31,13 +31,13 @@ contracts:
 unit:
 	$(BIN)/pytest -q tests/test_lesson.py
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q -n 2 -m "not timing" --cov --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not timing" --cov --cov-report=
 	$(BIN)/pytest -q -m timing
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
 format: .venv/installed-for-tests   ## rewrite the sources in the project's layout
-	$(BIN)/ruff check --fix
-	$(BIN)/ruff format
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
 
 test-lowest:        ## the tests with the oldest dependencies that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest

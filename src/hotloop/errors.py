@@ -68,7 +68,7 @@ class HotloopError(Exception):
     def one_line(self) -> str:
         """The same parts on a single line, for stderr."""
         more = [self.why, self.do, self.see and f"See {self.see}"]
-        return " ".join([_as_sentence(self.what), *(_as_sentence(part[0].upper() + part[1:]) for part in more if part)])
+        return " ".join([_as_sentence(self.what), *(_capitalised(_as_sentence(part)) for part in more if part)])
 
 
 class ArgumentError(HotloopError, ValueError):
@@ -119,6 +119,11 @@ class Interrupted(KeyboardInterrupt):
 def _as_sentence(part: str) -> str:
     text = " ".join(part.split())
     return text if text.endswith((".", "?", "!")) else text + "."
+
+
+def _capitalised(sentence: str) -> str:
+    # A sentence may begin with a file's or an argument's name, which stays as it is.
+    return sentence[0].upper() + sentence[1:] if sentence.split()[0].isalpha() else sentence
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -101,7 +101,7 @@ def test_what_is_no_run(saved, tmp_path):
     assert "there is no run" in refused("nul\0byte")
     assert "there is no run" in refused(tmp_path / "nowhere" / "iris")
     assert "is a file" in refused(saved / "run.json")
-    assert "is not a saved run. it holds no run.json" in refused(tmp_path)
+    assert "is not a saved run. It holds no run.json" in refused(tmp_path)
     assert "cannot read" in refused("n" * 300)
 
 

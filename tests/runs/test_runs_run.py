@@ -28,7 +28,8 @@ def test_it_prints_what_a_person_asks_first(make_run):
         "  loss          0.3",
         "  validation    0.25 at epoch 2, the best",
         "  time          0.25 s, after 0 s of preparation",
-        "  engine        eager on cpu: it is the only engine",
+        "  engine        eager on cpu",
+        "  why           it is the only engine",
         "  test accuracy 0.9",
         "  note          labels were taken as int64",
     ]
