@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -115,10 +116,11 @@ def test_other_errors_pass_through():
         train(Limited(1, RuntimeError("something else")))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_estimate_is_near_the_measured_peak():
     """Peak resident memory of a wide network's training, in a fresh process, against the estimate."""
     code = """
-import resource, torch, hotloop
+import pathlib, psutil, torch, hotloop
 from torch import nn, optim
 torch.manual_seed(0)
 width, n_rows = 1024, 12000
@@ -131,11 +133,14 @@ memory.estimate = lambda task: estimated.append(original(task)) or estimated[0]
 small = nn.Linear(64, 10)
 hotloop.fit(small, X[:50], y[:50], loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(small.parameters()), epochs=2)
 estimated.clear()
-import psutil
 before = psutil.Process().memory_info().rss
 hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(model.parameters()), epochs=6)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+status = pathlib.Path("/proc/self/status").read_text()
+peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 - before
 print(estimated[0].total() / peak)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 0.75 < float(done.stdout) < 1.35, done.stdout
+    # Measuring coverage takes memory too. VmHWM, because ru_maxrss begins with what the parent process had.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert 0.75 < float(done.stdout) < 1.3, done.stdout
