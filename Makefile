@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help lesson test check lint types contracts unit format test-lowest clean
+.PHONY: help lesson test timing check lint types contracts unit format test-lowest clean
 
 help:               ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,6 +13,10 @@ lesson: .venv/installed   ## train the lesson's network on iris
 
 test: .venv/installed-for-tests   ## lint, types, import contracts, tests with coverage
 	$(MAKE) --no-print-directory lint types contracts unit
+
+timing: .venv/installed-for-tests   ## promises about wall-clock time, on a machine that does nothing else
+	$(BIN)/pytest -q -m timing
+	$(BIN)/python benchmarks/eager_against_loop.py
 
 check: .venv/installed-for-tests   ## the quick part: all but the slow tests
 	$(MAKE) --no-print-directory lint types contracts
@@ -32,7 +36,6 @@ unit:
 	$(BIN)/pytest -q tests/test_lesson.py
 	$(BIN)/coverage erase
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not timing" --cov --cov-report=
-	$(BIN)/pytest -q -m timing
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
 format: .venv/installed-for-tests   ## rewrite the sources in the project's layout
