@@ -45,7 +45,7 @@ format: .venv/installed-for-tests   ## rewrite the sources in the project's layo
 test-lowest:        ## the tests with the oldest dependencies that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install -q -c constraints-lowest.txt -e '.[test]'
-	.venv-lowest/bin/pytest -q -n 2 -m "not timing"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -q -n 2 -m "not timing"
 
 clean:              ## remove the environments and what tests leave behind
 	rm -rf .venv .venv-lowest .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
