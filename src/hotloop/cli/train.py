@@ -156,6 +156,9 @@ def train(
     )
     console = _Console(quiet=json, epochs=chosen.epochs)
     console.describe(loaded, training)
+    if not resume:
+        # Another run of the same name may have left its state there meanwhile; this one starts anew.
+        checkpoint.unlink(missing_ok=True)
     try:
         run = training.run(
             device=device,
@@ -268,6 +271,8 @@ def _with_optional(recipe: Recipe, batch_size: str | None, patience: int | None)
         recipe = dataclasses.replace(
             recipe, batch_size=None if batch_size == "full" else _count(batch_size, "--batch-size")
         )
+    if patience is not None and patience < 0:
+        raise ArgumentError(f"--patience is {patience}; it must be 0 or more")
     if patience is not None:
         recipe = dataclasses.replace(recipe, patience=patience or None)
     return recipe

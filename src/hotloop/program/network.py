@@ -23,6 +23,8 @@ __all__ = ["ACTIVATIONS", "Activation", "Layer", "Linear", "Network"]
 
 FloatArray = NDArray[Any]
 
+_WIDEST = 1 << 24
+
 
 def _sigmoid(x: FloatArray) -> FloatArray:
     # exp of a non-positive number only: no overflow on either side.
@@ -112,8 +114,8 @@ class Network:
             if layer.n_in != width:
                 raise ArgumentError(f"layer {index} takes {layer.n_in} inputs, but the one before gives {width}")
             width = layer.n_out
-            if min(layer.n_in, layer.n_out) < 1:
-                raise ArgumentError(f"layer {index} is {layer.n_in} to {layer.n_out} wide; widths start at 1")
+            if not (1 <= layer.n_in <= _WIDEST and 1 <= layer.n_out <= _WIDEST):
+                raise ArgumentError(f"layer {index} is {layer.n_in} to {layer.n_out} wide; widths are 1 to {_WIDEST:,}")
 
     @classmethod
     def mlp(cls, n_inputs: int, hidden: tuple[int, ...], n_outputs: int, activation: str = "relu") -> Network:
@@ -242,6 +244,6 @@ def _layer_from_json(document: object) -> Layer:
 
 def _width(value: object) -> int:
     # bool is an int to Python, but not to us.
-    if type(value) is not int or not 1 <= value <= 1 << 24:
+    if type(value) is not int or not 1 <= value <= _WIDEST:
         raise ArgumentError(f"{value!r} is not a width")
     return value

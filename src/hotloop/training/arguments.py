@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["check_model_and_optimizer", "check_schedule", "check_settings"]
 
 
+_MOST, _MOST_THREADS = 1 << 62, 1024
+
+
 def check_settings(settings: Settings) -> None:
     """Raise one error that names every setting of ``fit`` that makes no sense.
 
@@ -150,7 +153,11 @@ def _unless_count(settings: Settings, name: str, optional: bool = False) -> list
     value = getattr(settings, name)
     if optional and value is None:
         return []
-    return [] if _is_integer(value) and value >= 1 else [f"{name} is {value!r}; it must be a whole number from 1 on"]
+    if not _is_integer(value) or value < 1:
+        return [f"{name} is {value!r}; it must be a whole number from 1 on"]
+    # torch crashes where a system cannot make so many threads; epochs are counted in 64 bits.
+    most = _MOST_THREADS if name == "threads" else _MOST
+    return [] if value <= most else [f"{name} is {value}; it must be at most {most}"]
 
 
 def _is_integer(value: Any) -> bool:

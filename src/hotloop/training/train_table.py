@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hotloop.errors import ArgumentError
+from hotloop.errors import ArgumentError, OutOfMemoryError
+from hotloop.hardware import free_memory_bytes
 from hotloop.program import Network
 from hotloop.runs import Run
 from hotloop.training.callbacks import Moment
@@ -77,6 +78,7 @@ class TableTraining:
         from hotloop.training.settings import Settings
 
         data, recipe = self.prepared, self.recipe
+        self._check_memory()
         model = to_module(self.network, self.network.initialise(self.seed))
         validates = len(data.X_validation) > 0
         settings = Settings(
@@ -106,6 +108,16 @@ class TableTraining:
             notes=(*data.notes, *run.notes),
             settings={**run.settings, **self._table_settings()},
         )
+
+    def _check_memory(self) -> None:
+        """Raise before first weights are drawn that no memory could hold, in NumPy and in torch."""
+        need, free = 2 * 4 * self.network.n_parameters, free_memory_bytes("cpu")
+        if free is not None and need > free:
+            raise OutOfMemoryError(
+                f"a network {self.network} has {self.network.n_parameters:,} parameters",
+                why=f"drawing them takes {need / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free",
+                do="make the hidden layers narrower",
+            )
 
     def _loss(self) -> Any:
         import torch
