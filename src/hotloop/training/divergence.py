@@ -1,12 +1,15 @@
-"""When training has gone wrong: which weight is no longer finite, and the sentence that says so."""
+"""When training has gone wrong: which weight is no longer finite since when, the way back, and what to say about it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hotloop.engines.interface import Session
+from hotloop.training.history import History
 
-__all__ = ["FiniteWeights", "describe_divergence"]
+__all__ = ["FiniteWeights", "WayBack"]
+
+_KEPT = "the weights before that update are kept"
 
 
 class FiniteWeights:
@@ -26,26 +29,61 @@ class FiniteWeights:
         return next((name for name in _not_finite(session) if name not in self._exempt), None)
 
 
-def describe_divergence(bad_step: int, steps_per_epoch: int, loss: float | None, culprit: str | None) -> str:
-    """Return what went wrong, as a sentence.
+class WayBack:
+    """Leads a session that has diverged back to its last good weights.
 
     Parameters
     ----------
-    bad_step : int
-        0-based; the step whose loss was not finite, or before which weights were found that are not.
+    history : History
+        Its first step stands at good weights.
+    finite : FiniteWeights
     steps_per_epoch : int
-    loss : float, optional
-        None where the weights were looked at before a loss showed it.
-    culprit : str, optional
-        The first weight that was not finite before that step.
     """
-    kept = "the weights before that update are kept"
-    if loss is None:
-        epoch = (bad_step - 1) // steps_per_epoch + 1
-        return f"'{culprit}' is no longer finite after an update of epoch {epoch}; {kept}"
-    became = f"the loss became {'NaN' if loss != loss else 'infinite'} in epoch {bad_step // steps_per_epoch + 1}"
-    reason = f"'{culprit}' was no longer finite" if culprit else "the weights, still finite, were too large"
-    return f"{became}: {reason} after the update before it; {kept}"
+
+    def __init__(self, history: History, finite: FiniteWeights, steps_per_epoch: int):
+        self._history, self._finite, self._steps_per_epoch = history, finite, steps_per_epoch
+
+    def from_loss(self, bad_step: int, loss: float) -> str:
+        """Stand before the update that led to 0-based ``bad_step``, whose loss is not finite; say what happened."""
+        became = f"the loss {'became NaN' if loss != loss else 'became infinite'} in epoch {self._epoch_of(bad_step)}"
+        if bad_step == self._history.first_step:
+            self._history.go_to(bad_step)
+            return f"{became}, at the first step of this call; the weights are as they were"
+        culprit = self._lost_at(bad_step)
+        if self._lost_at(bad_step - 1) is not None:
+            return self.from_weights()
+        reason = f"'{culprit}' was no longer finite" if culprit else "the weights, still finite, were too large"
+        return f"{became}: {reason} after the update before it; {_KEPT}"
+
+    def from_weights(self) -> str:
+        """Stand before the update that first left a weight that is not finite; say what happened.
+
+        A loss can stay finite meanwhile: a ReLU makes 0 of a bias of -inf. Whatever is lost is lost in all later
+        steps, so that the first of them is found by halving.
+        """
+        found = self._finite.first_lost(self._history.session)
+        good, bad = self._history.first_step, self._history.session.step
+        culprit = self._lost_at(bad)
+        if culprit is None:
+            epochs = bad // self._steps_per_epoch
+            return f"a callback left '{found}' not finite after epoch {epochs}; the weights before it are kept"
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            lost = self._lost_at(middle)
+            if lost is None:
+                good = middle
+            else:
+                bad, culprit = middle, lost
+        self._history.go_to(good)
+        return f"'{culprit}' is no longer finite after an update of epoch {self._epoch_of(good)}; {_KEPT}"
+
+    def _lost_at(self, step: int) -> str | None:
+        self._history.go_to(step)
+        return self._finite.first_lost(self._history.session)
+
+    def _epoch_of(self, step: int) -> int:
+        """Return the 1-based epoch to which a 0-based step belongs."""
+        return step // self._steps_per_epoch + 1
 
 
 def _not_finite(session: Session) -> list[str]:

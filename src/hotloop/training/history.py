@@ -16,8 +16,10 @@ from hotloop.training.schedule import LearningRates
 
 __all__ = ["History"]
 
-# Copies are taken at most this often, so that they never cost more than a few percent of the run.
+# Time between copies, at least; and as a multiple of what the last one took, so that copies of large networks, too,
+# never cost more than a few percent of the run.
 _INTERVAL_S = 0.2
+_INTERVAL_PER_COPY = 30
 
 
 @dataclass
@@ -43,22 +45,32 @@ class History:
     def __init__(self, session: Session, schedule: LearningRates | None, steps_per_epoch: int):
         self._session, self._schedule, self._steps_per_epoch = session, schedule, steps_per_epoch
         self._stretches: list[_Stretch] = []
-        self._taken_at_s = 0.0
+        self._due_at_s = 0.0
         self.remember()
 
+    @property
+    def session(self) -> Session:
+        """The session that advances."""
+        return self._session
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last copy is old."""
+        return time.perf_counter() >= self._due_at_s
+
     def remember(self) -> None:
-        """Copy the state now, since something outside the session may have changed it."""
+        """Copy the state now: it is known to be good, and something outside the session may have changed it."""
+        started_s = time.perf_counter()
         schedule = self._schedule.state() if self._schedule is not None else None
         # A stretch without steps is replaced: the one before it must stay, it leads to the last step done.
         # Forgetting comes first, so that there are never three copies.
         self._stretches = [stretch for stretch in self._stretches if stretch.advances][-1:]
         self._stretches.append(_Stretch(self._session.state(), schedule))
-        self._taken_at_s = time.perf_counter()
+        taken_s = time.perf_counter() - started_s
+        self._due_at_s = started_s + max(_INTERVAL_S, _INTERVAL_PER_COPY * taken_s)
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
-        """Advance the session and note how, copying its state first where the last copy is old."""
-        if time.perf_counter() - self._taken_at_s > _INTERVAL_S:
-            self.remember()
+        """Advance the session and note how."""
         losses = self._session.advance(n_steps, lr_table)
         self._stretches[-1].advances.append((n_steps, lr_table))
         return losses

@@ -27,7 +27,7 @@ from hotloop.engines.task import Task
 from hotloop.errors import OutOfMemoryError
 from hotloop.training.callbacks import Moment
 from hotloop.training.checkpoint import Checkpoint
-from hotloop.training.divergence import FiniteWeights, describe_divergence
+from hotloop.training.divergence import FiniteWeights, WayBack
 from hotloop.training.history import History
 from hotloop.training.interruption import Interruption
 from hotloop.training.plan import Plan
@@ -110,6 +110,7 @@ class TrainingLoop:
         if self._checkpoint is not None:
             self._checkpoint.check(self._state())
         self._history = History(self._session, self._schedule, self.task.steps_per_epoch)
+        self._way_back = WayBack(self._history, self._finite, self.task.steps_per_epoch)
         started_s, earlier_s = time.perf_counter(), self.duration_s
         with ProgressBar(self._plan.epochs, self._plan.progress) as bar:
             while not self.stopped:
@@ -126,6 +127,11 @@ class TrainingLoop:
     def _next_chunk(self) -> None:
         steps_per_epoch, step = self.task.steps_per_epoch, self._session.step
         last_step = self._plan.next_stop(self.recorder.epochs) * steps_per_epoch
+        if self._history.is_due:
+            if self._has_lost_weights():
+                self._diverge(self._way_back.from_weights())
+                return
+            self._history.remember()
         if step < last_step:
             n_steps = min(self._chunk_steps, last_step - step)
             losses = self._advance(n_steps)
@@ -133,7 +139,7 @@ class TrainingLoop:
             if not finite.all():
                 bad = int(np.argmin(finite))
                 self.recorder.add(losses[:bad])
-                self._go_back(step + bad, float(losses[bad]))
+                self._diverge(self._way_back.from_loss(step + bad, float(losses[bad])))
                 return
             self.recorder.add(losses)
         self._after_epochs(step)
@@ -185,12 +191,15 @@ class TrainingLoop:
                 callback(moment)
             if self._schedule is not None:
                 self._schedule.reread()
+            if self._has_lost_weights():
+                self._diverge(self._way_back.from_weights())
+                return
             self._history.remember()
 
     def _validate(self, epoch: int) -> float:
         loss = self._session.evaluate()
-        if not math.isfinite(loss) and self._finite.first_lost(self._session) is not None:
-            self._go_back(self._session.step)
+        if not math.isfinite(loss) and self._has_lost_weights():
+            self._diverge(self._way_back.from_weights())
             return loss
         if self.validation.add(epoch, loss) and self._plan.patience is not None:
             self.validation.best_state = self._session.state(weights_only=True)
@@ -201,30 +210,22 @@ class TrainingLoop:
         return loss
 
     def _finish(self) -> None:
-        if self._finite.first_lost(self._session) is None:
-            self._stop("finished", f"all {self._plan.epochs} epochs done")
+        if self._has_lost_weights():
+            self._diverge(self._way_back.from_weights())
         else:
-            self._go_back(self._session.step)
+            self._stop("finished", f"all {self._plan.epochs} epochs done")
 
-    def _go_back(self, bad_step: int, loss: float | None = None) -> None:
-        """Stand where the weights were last good: before the update that led to step ``bad_step``.
+    def _has_lost_weights(self) -> bool:
+        return self._finite.first_lost(self._session) is not None
 
-        Its ``loss`` is not finite; without one, it is known that weights are not.
-        """
-        steps_per_epoch, good_step = self.task.steps_per_epoch, bad_step - 1
-        if good_step < self._history.first_step:
-            self._history.go_to(self._history.first_step)
-            self._stop("diverged", "the loss is not finite at the very first step; the weights are as they were")
-            return
-        self._history.go_to(bad_step)
-        culprit = self._finite.first_lost(self._session)
-        self._history.go_to(good_step)
-        self.validation.forget_after(good_step // steps_per_epoch)
-        self._stop("diverged", describe_divergence(bad_step, steps_per_epoch, loss, culprit))
+    def _diverge(self, why: str) -> None:
+        """Stop where the session stands, at the last good weights."""
+        self.validation.forget_after(self._session.step // self.task.steps_per_epoch)
+        self._stop("diverged", why)
 
     def _interrupt(self) -> None:
-        if self._finite.first_lost(self._session) is not None:
-            self._go_back(self._session.step)
+        if self._has_lost_weights():
+            self._diverge(self._way_back.from_weights())
             return
         epochs, step_of_epoch = divmod(self._session.step, self.task.steps_per_epoch)
         where = f" and {step_of_epoch} of {self.task.steps_per_epoch} steps" if step_of_epoch else ""
@@ -232,7 +233,7 @@ class TrainingLoop:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         # Weights that are not finite are found out about within the next step, and left behind.
-        if self.stopped or self._finite.first_lost(self._session) is None:
+        if self.stopped or not self._has_lost_weights():
             checkpoint.write(self._state())
 
     def _keep_best(self) -> None:
