@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -147,7 +148,7 @@ def train(
     if chosen.print_every < 0:
         raise ArgumentError(f"--print-every is {chosen.print_every}; it must be 0 or more")
     loaded = tables.read(table)
-    directory = out if out is not None else Path("runs") / _safe_name(loaded.name)
+    directory = _named_directory(out) if out is not None else Path("runs") / _safe_name(loaded.name)
     checkpoint = directory.with_name(directory.name + ".checkpoint")
     check_writable(directory.parent)
     _check_checkpoint(checkpoint, resume)
@@ -291,7 +292,15 @@ def _count(text: str, option: str) -> int:
 
 
 def _safe_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "table"
+    # Names of files end at 255 bytes, and UTF-8 takes up to four for a letter.
+    return re.sub(r"[^\w.-]+", "_", name).strip("._")[:50] or "table"
+
+
+def _named_directory(out: Path) -> Path:
+    # Room for "-2" and ".checkpoint" in the 255 bytes that a name may have.
+    if not out.name or out.name == ".." or len(os.fsencode(out.name)) > 230:
+        raise ArgumentError(f"--out is '{out}', which names no directory for a run", do="give one like runs/mine")
+    return out
 
 
 def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
