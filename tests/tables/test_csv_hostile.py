@@ -168,7 +168,7 @@ def test_a_malformed_quote_names_the_line(csv_of):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(PLAIN.encode(, mtime=0)), "gzip"),
+        (gzip.compress(PLAIN.encode(), mtime=0), "gzip"),
         (b"PK\x03\x04rest of a workbook", "Excel"),
         (b"PAR1....PAR1", ".parquet"),
         (b"%PDF-1.7", "PDF"),
