@@ -210,7 +210,7 @@ def test_interrupted_and_resumed_equals_never_stopped(tmp_path, number, exit_cod
     process.send_signal(number)
     sent_s = time.perf_counter()
     _, stderr = process.communicate(timeout=30)
-    assert time.perf_counter() - sent_s < 5
+    assert time.perf_counter() - sent_s < 20
     assert process.returncode == exit_code
     assert len(stderr.splitlines()) == 1
     assert "--resume" in stderr

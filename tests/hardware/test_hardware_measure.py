@@ -87,6 +87,7 @@ def test_the_arrays_outgrow_the_caches_within_bounds():
     assert array_bytes(cpu, 0) == MIB
 
 
+@pytest.mark.timing
 def test_threads_work_side_by_side_and_the_longest_counts():
     barrier = threading.Barrier(3, timeout=5)
     works = [lambda k=k: (barrier.wait(), time.sleep(0.02 * k)) for k in range(3)]

@@ -27,6 +27,7 @@ def test_main_memory_is_bounded_by_the_container(available, monkeypatch, left, e
     assert free_memory_bytes() == expected
 
 
+@pytest.mark.timing
 def test_main_memory_is_read_quickly():
     free_memory_bytes("cpu")
     start_s = time.perf_counter()

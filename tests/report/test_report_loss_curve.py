@@ -126,6 +126,7 @@ def test_thinning_keeps_each_bins_lowest_and_highest(n):
     assert {0, n - 1} <= set(kept.tolist())
 
 
+@pytest.mark.timing
 def test_a_million_records_are_drawn_quickly():
     run = run_with(np.random.default_rng(0).random(10**6))
     to_png(run_with([1.0]))  # fonts are found once

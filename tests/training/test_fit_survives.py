@@ -163,7 +163,7 @@ def test_ctrl_c_from_outside_is_answered_within_a_fifth_of_a_second(classes):
         )  # fmt: skip
     answered_s = time.perf_counter() - sent_s[0]
     thread.join()
-    assert answered_s < 0.2 + 0.3 * (os.environ.get("CI") is not None)
+    assert answered_s < 0.2 if os.environ.get("CI") is None else 1
     steps = stop.value.run
     again = fresh()
     run = hotloop.fit(
