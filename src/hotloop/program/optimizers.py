@@ -1,0 +1,184 @@
+"""Optimizers in primitive ops: how one weight changes, given its gradient and what is kept of earlier ones.
+
+An optimizer is two functions. ``update`` writes the change of a weight as a program; ``scalars`` computes in NumPy, for
+many steps at once and in float64, the numbers that depend on nothing but the step and the settings: learning rates and
+bias corrections. So every setting that is a number is a run-time value: a sweep over learning rates compiles once.
+
+A new optimizer is one class here and one row in ``capture/optimizers.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.program.build import BlockBuilder, Value, apply
+from hotloop.program.program import Block, Update
+from hotloop.program.types import Axis, Type
+
+__all__ = ["Adam", "OptimizerRule", "Sgd", "write_update"]
+
+FloatArray = NDArray[np.float64]
+
+
+class OptimizerRule(ABC):
+    """What an optimizer does to one group of weights; settings that change the program are fields."""
+
+    name: str
+    slots: tuple[str, ...]
+
+    @abstractmethod
+    def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
+        """Return the numbers of each step.
+
+        Parameters
+        ----------
+        lr : float64 array of shape (steps,)
+        step : float64 array of shape (steps,)
+            Updates of this group done before each step: 0 at the very first.
+
+        Returns
+        -------
+        mapping of float64 arrays of shape (steps,)
+            In the order in which ``update`` takes them.
+        """
+
+    @abstractmethod
+    def update(
+        self, w: Value, g: Value, slots: Mapping[str, Value], scalars: Mapping[str, Value]
+    ) -> tuple[Value, Mapping[str, Value]]:
+        """Return the new weight and the new slots."""
+
+
+@dataclass(frozen=True)
+class Sgd(OptimizerRule):
+    """Stochastic gradient descent. Source: ``torch.optim.SGD``; Sutskever et al., ICML 2013, for momentum."""
+
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+    maximize: bool = False
+
+    name = "sgd"
+
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The running sum of gradients, where there is momentum."""
+        return ("momentum_buffer",) if self.momentum else ()
+
+    def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
+        """Return lr and, at each step, what is kept of the buffer and taken of the gradient."""
+        numbers = {"lr": lr}
+        if self.weight_decay:
+            numbers["weight_decay"] = np.full_like(lr, self.weight_decay)
+        if self.momentum:
+            # torch starts the buffer with the first gradient itself, undampened.
+            numbers["keep"] = np.where(step == 0, 0.0, self.momentum)
+            numbers["take"] = np.where(step == 0, 1.0, 1.0 - self.dampening)
+        if self.momentum and self.nesterov:
+            numbers["momentum"] = np.full_like(lr, self.momentum)
+        return numbers
+
+    def update(
+        self, w: Value, g: Value, slots: Mapping[str, Value], scalars: Mapping[str, Value]
+    ) -> tuple[Value, Mapping[str, Value]]:
+        """w - lr * g, with momentum in place of g where there is some."""
+        if self.maximize:
+            g = -g
+        if self.weight_decay:
+            g = g + scalars["weight_decay"] * w
+        if not self.momentum:
+            return w - scalars["lr"] * g, {}
+        buffer = scalars["keep"] * slots["momentum_buffer"] + scalars["take"] * g
+        direction = g + scalars["momentum"] * buffer if self.nesterov else buffer
+        return w - scalars["lr"] * direction, {"momentum_buffer": buffer}
+
+
+@dataclass(frozen=True)
+class Adam(OptimizerRule):
+    """Adam, and AdamW where the decay is decoupled. Source: Kingma, Ba, ICLR 2015; Loshchilov, Hutter, ICLR 2019."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+    maximize: bool = False
+    decoupled: bool = False
+
+    name = "adam"
+
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Running means of the gradient and of its square, and the largest of the latter for AMSGrad."""
+        return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ()))
+
+    def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
+        """Return step size, bias correction and the constants."""
+        beta1, beta2 = self.betas
+        count = step + 1
+        numbers = {
+            "step_size": lr / (1.0 - beta1**count),
+            "correction": 1.0 / np.sqrt(1.0 - beta2**count),
+            "take1": np.full_like(lr, 1.0 - beta1),
+            "keep2": np.full_like(lr, beta2),
+            "take2": np.full_like(lr, 1.0 - beta2),
+            "eps": np.full_like(lr, self.eps),
+        }
+        if self.weight_decay:
+            numbers["decay"] = 1.0 - lr * self.weight_decay if self.decoupled else np.full_like(lr, self.weight_decay)
+        return numbers
+
+    def update(
+        self, w: Value, g: Value, slots: Mapping[str, Value], scalars: Mapping[str, Value]
+    ) -> tuple[Value, Mapping[str, Value]]:
+        """w - step_size * mean / (sqrt(mean of squares) * correction + eps)."""
+        if self.maximize:
+            g = -g
+        if self.weight_decay and self.decoupled:
+            w = w * scalars["decay"]
+        elif self.weight_decay:
+            g = g + scalars["decay"] * w
+        mean = slots["exp_avg"] + scalars["take1"] * (g - slots["exp_avg"])
+        square = scalars["keep2"] * slots["exp_avg_sq"] + scalars["take2"] * (g * g)
+        new = {"exp_avg": mean, "exp_avg_sq": square}
+        largest = square
+        if self.amsgrad:
+            largest = new["max_exp_avg_sq"] = apply("max", slots["max_exp_avg_sq"], square)
+        spread = apply("sqrt", largest) * scalars["correction"] + scalars["eps"]
+        return w - scalars["step_size"] * (mean / spread), new
+
+
+def write_update(rule: OptimizerRule, weights: tuple[str, ...], n_weights: int, element: str, clips: bool) -> Update:
+    """Write an optimizer's rule as the update of a group of weights.
+
+    Parameters
+    ----------
+    rule : OptimizerRule
+    weights : tuple of str
+        Names in the step's block.
+    n_weights : int
+        Numbers in all of them.
+    element : str
+        "f32" or "f64".
+    clips : bool
+        Multiply gradients by the scalar "clip" first.
+    """
+    block = BlockBuilder(element)
+    each, one = Type(element, (Axis("weights", n_weights),)), Type(element)
+    w, g = block.input("weight", each, "weight"), block.input("gradient", each, "gradient")
+    slots = {name: block.input(name, each, "slot") for name in rule.slots}
+    numbers: Any = rule.scalars(np.zeros(1), np.zeros(1))
+    scalars = {name: block.input(name, one, "scalar") for name in numbers}
+    if clips:
+        g = g * block.input("clip", one, "clip")
+    new, new_slots = rule.update(w, g, slots, scalars)
+    block.output("weight", new)
+    for name in rule.slots:
+        block.output(name, new_slots[name])
+    return Update(rule.name, weights, block.finish())
