@@ -79,11 +79,12 @@ class BlockBuilder:
         self._outputs: list[tuple[str, str]] = []
         self._counts: dict[str, int] = {}
         self._constants: dict[float, Value] = {}
+        self._values: dict[str, Value] = {}
 
     def input(self, name: str, type_: Type, role: str) -> Value:
         """Add an input."""
         self._inputs.append(Input(name, type_, role))
-        return Value(self, name, type_)
+        return self._defined(name, type_)
 
     def constant(self, value: float) -> Value:
         """Return a number as a value; the same number is the same value."""
@@ -117,7 +118,11 @@ class BlockBuilder:
         name = f"{op}.{number}"
         names = tuple(value.name for value in operands)
         self._operations.append(Operation(name, type_, op, names, tuple(attributes.items())))
-        return Value(self, name, type_)
+        return self._defined(name, type_)
+
+    def _defined(self, name: str, type_: Type) -> Value:
+        value = self._values[name] = Value(self, name, type_)
+        return value
 
     def output(self, meaning: str, value: Value) -> None:
         """Name a value as an output."""
@@ -130,10 +135,7 @@ class BlockBuilder:
 
     def value(self, name: str) -> Value:
         """Return the value of that name."""
-        for item in (*self._inputs, *self._operations):
-            if item.name == name:
-                return Value(self, name, item.type)
-        raise KeyError(name)
+        return self._values[name]
 
     def finish(self) -> Block:
         """Return the block."""

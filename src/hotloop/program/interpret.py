@@ -76,7 +76,13 @@ def interpret_step(
     for update, of_update, numbers in zip(program.updates, slots, scalars, strict=True):
         flat = np.concatenate([weights[name].reshape(-1) for name in update.weights])
         gradient = np.concatenate([outputs[f"gradient of {name}"].reshape(-1) for name in update.weights])
-        given = {"weight": flat, "gradient": gradient, "clip": outputs.get("clip", np.zeros(())), **of_update, **numbers}
+        given = {
+            "weight": flat,
+            "gradient": gradient,
+            "clip": outputs.get("clip", np.zeros(())),
+            **of_update,
+            **numbers,
+        }
         new = interpret_block(update.block, given)
         place = 0
         for name in update.weights:
@@ -91,10 +97,14 @@ def _spread(array: Array, type_: Type, result: Type) -> Array:
     """Order the axes like the result's and put in those that are missing, of length 1."""
     names = [axis.name for axis in type_.axes]
     array = array.transpose([names.index(axis.name) for axis in result.axes if axis.name in names])
-    return array.reshape([
-        array.shape[[axis.name for axis in result.axes if axis.name in names].index(axis.name)] if axis.name in names else 1
-        for axis in result.axes
-    ])
+    return array.reshape(
+        [
+            array.shape[[axis.name for axis in result.axes if axis.name in names].index(axis.name)]
+            if axis.name in names
+            else 1
+            for axis in result.axes
+        ]
+    )
 
 
 def _filled(array: Array, type_: Type, n_rows: int) -> Array:

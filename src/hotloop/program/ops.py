@@ -9,7 +9,7 @@ kind            ops
 ==============  ==========================================================================================
 elementwise     neg abs sign sqrt exp expm1 log tanh sigmoid softplus erf, add sub mul div max min,
                 less less_equal equal, select, to_real
-sums            contract (the sum of products over an axis), sum, largest
+sums            contract (the sum of products over an axis), sum, largest, square_sum (over all axes)
 shape           expand, rename, join, cut, pad, detach
 sources         constant, index, count
 ==============  ==========================================================================================
@@ -116,6 +116,11 @@ def _sum(types: tuple[Type, ...], attributes: Attributes) -> Type:
     _expect(len(types) == 1, "takes 1 operand", types)
     _expect(any(axis.name == attributes["over"] for axis in types[0].axes), f"has no {attributes['over']}", types)
     return types[0].without(attributes["over"])
+
+
+def _square_sum(types: tuple[Type, ...], attributes: Attributes) -> Type:
+    _expect(len(types) == 1, "takes 1 operand", types)
+    return Type(types[0].element)
 
 
 def _expand(types: tuple[Type, ...], attributes: Attributes) -> Type:
@@ -238,6 +243,7 @@ _ROWS = [
     Op("contract", "sum", _contract, _contract_meaning, 2),
     Op("sum", "sum", _sum, lambda a, t, at, r, n: a[0].sum(axis=_along(t[0], at["over"]), dtype=a[0].dtype), 1),
     Op("largest", "sum", _sum, lambda a, t, at, r, n: a[0].max(axis=_along(t[0], at["over"])), 1),
+    Op("square_sum", "sum", _square_sum, lambda a, t, at, r, n: np.square(a[0]).sum(dtype=a[0].dtype), 2),
     Op("expand", "shape", _expand, _expand_meaning, 0),
     Op("rename", "shape", _rename, lambda a, t, at, r, n: a[0], 0),
     Op("join", "shape", _join, lambda a, t, at, r, n: np.concatenate(a, axis=-1), 0),

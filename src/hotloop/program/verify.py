@@ -50,7 +50,9 @@ def _verify_operation(title: str, operation: Operation, known: dict[str, Type]) 
     for operand in operation.operands:
         _expect(operand in known, f"{where} takes {operand}, which is not defined before")
     try:
-        inferred = OPS[operation.op].infer(tuple(known[name] for name in operation.operands), dict(operation.attributes))
+        inferred = OPS[operation.op].infer(
+            tuple(known[name] for name in operation.operands), dict(operation.attributes)
+        )
     except (TypeMismatch, KeyError, IndexError, TypeError) as error:
         raise InvalidProgram(f"{where}: {operation.op} {error}") from None
     _expect(
