@@ -107,26 +107,25 @@ def _with_tile(plan: BlockPlan, reduction: Reduction, n_registers: int, blocks: 
     sizes = [plan.type(name).n_features for name in operation.operands]
     if operation.op == "sum":
         return replace(reduction, tile=(min(sizes[0], n_registers // 2), 1))
-    return replace(reduction, tile=_best_tile(sizes[0], sizes[1], n_registers, blocks))
+    tile = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks)
+    return replace(reduction, tile=tile)
 
 
 @lru_cache(maxsize=1024)
-def _best_tile(n_first: int, n_second: int, n_registers: int, blocks: int) -> tuple[int, int]:
+def _best_tile(n_first: int, n_second: int, has_sum: bool, n_registers: int, blocks: int) -> tuple[int, int]:
     """Return the (p, q) with the lowest estimate of cycles."""
-    lanes = n_registers // 2
     choices = [
         (p, q)
         for p in range(1, min(n_first, 8) + 1)
         for q in range(1, min(n_second, 8) + 1)
-        if p * q + min(p, q) + 1 <= n_registers and p * q <= max(lanes, 24 * n_registers // 32)
+        if p * q + (p if has_sum else 0) + min(p, q) + 1 <= n_registers
     ]
 
-    def cost(p: int, q: int) -> float:
-        def of_tile(p: int, q: int) -> float:
-            across = _ACROSS_LANES / 16 * max(p * q, 8)
-            # Each sum waits four cycles for itself.
-            return blocks * max(p * q + _LOAD * (p + q), 4) + across + _TILE_OVERHEAD
+    def of_tile(p: int, q: int) -> float:
+        # Each sum waits four cycles for itself.
+        return blocks * max(p * q + _LOAD * (p + q), 4) + _ACROSS_LANES / 16 * max(p * q, 8) + _TILE_OVERHEAD
 
+    def cost(p: int, q: int) -> float:
         (full_p, rest_p), (full_q, rest_q) = divmod(n_first, p), divmod(n_second, q)
         return (
             full_p * full_q * of_tile(p, q)

@@ -8,12 +8,14 @@ For the gradient of a weight, ``g.T @ x`` over rows, with a tile of 4 x 4 sums::
         sum[c][d] += g[c] * x[d]                               sixteen fused multiply-adds
       gradient[o..][i..] = sums_across(sum)                    sixteen vectors become one
 
-Each sum is a vector until the last row; only then are its lanes added up, sixteen sums at a time.
+Each sum is a vector until the last row; only then are its lanes added up, sixteen sums at a time. The gradient of a bias is
+summed beside the first features of x, while g passes by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from hotloop.compiler.across_lanes import sums_across
 from hotloop.compiler.function import Feature, Function, Module, frame_bytes, step_places
@@ -34,6 +36,22 @@ def emit_reductions(module: Module, plan: BlockPlan, number: int, name: str) -> 
     return function.text(), function.lanes.declared
 
 
+@dataclass(frozen=True)
+class _Target:
+    """Where a sum goes: gradient ``value``, element ``row * width + column``."""
+
+    value: str
+    row: Feature
+    column: Feature
+    width: int
+
+    def follows(self, other: _Target) -> bool:
+        """Whether it lies right behind another in memory."""
+        same_loop = self.row.index == other.row.index and self.column.index == other.column.index
+        place, place_before = (at.row.constant * at.width + at.column.constant for at in (self, other))
+        return self.value == other.value and same_loop and place == place_before + 1
+
+
 class _Sums:
     """The code of one reduction."""
 
@@ -42,62 +60,50 @@ class _Sums:
         self._plan, self._reduction = plan, reduction
         self._frames, self._gradients = frames, gradients
         self._stride = frame_bytes(plan, function.vector_bytes)
-        operation = reduction.operation
-        self._operands = [plan.view(name) for name in operation.operands]
-        self._sizes = [plan.type(name).n_features for name in operation.operands]
-        self._places = step_places(plan, function.module).flat[operation.name]
+        self._operation = reduction.operation
+        self._operands = [plan.view(name) for name in self._operation.operands]
+        self._sizes = [plan.type(name).n_features for name in self._operation.operands]
+        self._places = step_places(plan, function.module).flat
 
     def emit(self) -> None:
-        if self._reduction.operation.op == "sum":
-            for o, p in self._tiles(self._sizes[0], self._reduction.tile[0]):
-                self._sum_features(o, p)
+        p, q = self._reduction.tile
+        if self._operation.op == "sum":
+            for o, count in self._tiles(self._sizes[0], p):
+                self._emit_tile(o, count, Feature(0), 0, has_sums=True)
             return
-        for o, p in self._tiles(self._sizes[0], self._reduction.tile[0]):
-            for i, q in self._tiles(self._sizes[1], self._reduction.tile[1]):
-                self._sum_products(o, p, i, q)
+        for o, p_here in self._tiles(self._sizes[0], p):
+            for i, q_here in self._tiles(self._sizes[1], q):
+                is_first = i == Feature(0)
+                self._emit_tile(o, p_here, i, q_here, has_sums=is_first and self._reduction.beside is not None)
 
     def _tiles(self, size: int, tile: int) -> Iterator[tuple[Feature, int]]:
-        """Yield the tiles along an operand; whole ones by a loop if there are many."""
+        """Yield the tiles along an operand: the first one written out, the others by a loop if there are many."""
         full, rest = divmod(size, tile)
         if full <= _UNROLLED_TILES:
             for number in range(full):
                 yield Feature(number * tile), tile
         else:
-            with self._lanes.loop(0, full * tile, tile, name="features") as loop:
+            yield Feature(0), tile
+            with self._lanes.loop(tile, full * tile, tile, name="features") as loop:
                 yield Feature(0, loop.index), tile
         if rest:
             yield Feature(full * tile), rest
 
-    def _sum_products(self, o: Feature, p: int, i: Feature, q: int) -> None:
-        first, second = self._starts(0, o), self._starts(1, i)
-        carried = [(self._lanes.real, self._lanes.constant(0.0))] * (p * q)
-        with self._lanes.loop(0, "%n_blocks", 1, carried, "frames") as loop:
-            frame = self._lanes.int_mul(loop.index, self._stride)
+    def _emit_tile(self, o: Feature, p: int, i: Feature, q: int, *, has_sums: bool) -> None:
+        """Add up p x q products, and p values beside them, over all frames."""
+        lanes = self._lanes
+        first, second = self._start(0, o), self._start(1, i) if q else ""
+        zeros = [(lanes.real, lanes.constant(0.0))] * (p * q + (p if has_sums else 0))
+        with lanes.loop(0, "%n_blocks", 1, zeros, "frames") as loop:
+            frame = lanes.int_mul(loop.index, self._stride)
             gs = self._load(first, frame, p)
-            xs = self._load(second, frame, q)
-            loop.carried = [
-                self._lanes.fma(gs[c], xs[d], loop.carried[c * q + d]) for c in range(p) for d in range(q)
-            ]
-        width = self._sizes[1]
-        if q == width:
-            # The tile's rows follow each other in memory, too.
-            self._store(loop.carried, o, width, 0)
-            return
-        per_vector = max(self._lanes.width // q, 1)
-        for c in range(0, p, per_vector):
-            rows = min(per_vector, p - c)
-            self._store_rows(loop.carried[c * q : (c + rows) * q], o.plus(c), rows, i, q)
+            xs = self._load(second, frame, q) if q else []
+            products = [lanes.fma(gs[c], xs[d], loop.carried[c * q + d]) for c in range(p) for d in range(q)]
+            sums = [lanes.add(total, g) for total, g in zip(loop.carried[p * q :], gs, strict=False)]
+            loop.carried = products + sums
+        self._store(loop.carried, self._targets(o, p, i, q, has_sums))
 
-    def _sum_features(self, o: Feature, p: int) -> None:
-        first = self._starts(0, o)
-        carried = [(self._lanes.real, self._lanes.constant(0.0))] * p
-        with self._lanes.loop(0, "%n_blocks", 1, carried, "frames") as loop:
-            frame = self._lanes.int_mul(loop.index, self._stride)
-            gs = self._load(first, frame, p)
-            loop.carried = [self._lanes.add(total, g) for total, g in zip(loop.carried, gs, strict=True)]
-        self._store(loop.carried, o, 1, 0)
-
-    def _starts(self, which: int, feature: Feature) -> str:
+    def _start(self, which: int, feature: Feature) -> str:
         """Return where an operand's features lie in the first frame."""
         view = self._operands[which]
         place = (self._plan.places[view.value] + view.first_feature) * self._function.vector_bytes
@@ -107,31 +113,31 @@ class _Sums:
         base = self._lanes.offset(start, frame)
         return [self._lanes.load(self._lanes.offset(base, at * self._function.vector_bytes)) for at in range(count)]
 
-    def _store(self, sums: list[str], o: Feature, width: int, column: int) -> None:
-        """Store sums that follow each other in memory, from feature ``o`` of the first operand on."""
-        for at in range(0, len(sums), self._lanes.width):
-            part = sums[at : at + self._lanes.width]
-            total = sums_across(self._lanes, part)
-            self._store_part(total, 0, len(part), o, width, column + at)
+    def _targets(self, o: Feature, p: int, i: Feature, q: int, has_sums: bool) -> list[_Target]:
+        width = self._sizes[-1]
+        name = self._operation.name
+        products = [_Target(name, o.plus(c), i.plus(d), width) for c in range(p) for d in range(q)]
+        if not has_sums:
+            return products
+        own = name if self._operation.op == "sum" else self._reduction.beside.name  # type: ignore[union-attr]
+        return products + [_Target(own, o.plus(c), Feature(0), 1) for c in range(p)]
 
-    def _store_rows(self, sums: list[str], o: Feature, rows: int, i: Feature, q: int) -> None:
-        """Store a piece of a few rows of the gradient, q sums each."""
-        if len(sums) <= self._lanes.width:
-            total = sums_across(self._lanes, sums)
-            for row in range(rows):
-                self._store_part(total, row * q, q, o.plus(row), self._sizes[1], i)
-            return
-        for at in range(0, q, self._lanes.width):
-            part = sums[at : at + self._lanes.width]
-            self._store_part(sums_across(self._lanes, part), 0, len(part), o, self._sizes[1], i.plus(at))
+    def _store(self, vectors: list[str], targets: list[_Target]) -> None:
+        """Add up the lanes, as many vectors at a time as there are lanes, and store what lies side by side together."""
+        width = self._lanes.width
+        for at in range(0, len(vectors), width):
+            group = targets[at : at + width]
+            total = sums_across(self._lanes, vectors[at : at + width])
+            start = 0
+            for lane in range(1, len(group) + 1):
+                if lane == len(group) or not group[lane].follows(group[lane - 1]):
+                    self._store_run(total, start, lane - start, group[start])
+                    start = lane
 
-    def _store_part(self, total: str, lane: int, count: int, o: Feature, width: int, column: Feature | int) -> None:
+    def _store_run(self, total: str, lane: int, count: int, target: _Target) -> None:
         lanes, size = self._lanes, self._lanes.size_bytes
-        column = Feature(column) if isinstance(column, int) else column
-        places = list(range(lane, lane + count))
-        part = total if count == lanes.width else lanes.shuffle(total, "poison", places)
-        kind = f"<{count} x {lanes.scalar}>"
-        for place in self._places:
-            row = self._function.at(self._gradients, o, width * size, place * size)
-            pointer = self._function.at(row, column, size)
-            lanes.line(f"store {kind} {part}, ptr {pointer}, align {size}")
+        part = total if count == lanes.width else lanes.shuffle(total, "poison", range(lane, lane + count))
+        for place in self._places[target.value]:
+            row = self._function.at(self._gradients, target.row, target.width * size, place * size)
+            pointer = self._function.at(row, target.column, size)
+            lanes.line(f"store <{count} x {lanes.scalar}> {part}, ptr {pointer}, align {size}")

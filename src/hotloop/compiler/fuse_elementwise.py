@@ -45,6 +45,16 @@ def fuse_elementwise(program: Program) -> Plan:
     )
 
 
+def _side_by_side(operations: list[Operation]) -> list[Reduction]:
+    """Let each sum over rows go along with a contraction whose first operand is the same."""
+    sums = {operation.operands[0]: operation for operation in operations if operation.op == "sum"}
+    reductions = []
+    for operation in operations:
+        if operation.op == "contract":
+            reductions.append(Reduction(operation, sums.pop(operation.operands[0], None)))
+    return [*reductions, *(Reduction(operation) for operation in sums.values())]
+
+
 @dataclass
 class _OpenKernel:
     axis: Axis | None
@@ -83,7 +93,7 @@ class _Fusion:
                 tuple(phase.once),
                 tuple(Kernel(kernel.axis, tuple(kernel.operations)) for kernel in phase.kernels if kernel.operations),
                 tuple(phase.row_sums),
-                tuple(Reduction(operation) for operation in phase.reductions),
+                tuple(_side_by_side(phase.reductions)),
             )
             for phase in self._phases
         )

@@ -76,11 +76,14 @@ class Reduction:
     ----------
     operation : Operation
         "contract" or "sum" over rows.
+    beside : Operation, optional
+        The sum of a contraction's first operand, which passes by anyway: the gradient of a bias.
     tile : (int, int)
         Features of the first and of the second operand whose sums are kept in registers at once.
     """
 
     operation: Operation
+    beside: Operation | None = None
     tile: tuple[int, int] = (1, 1)
 
 
@@ -151,6 +154,8 @@ class BlockPlan:
             for reduction in phase.reductions:
                 tile = " x ".join(map(str, reduction.tile))
                 yield f"    over rows, {tile} at once: {_line(reduction.operation)}"
+                if reduction.beside is not None:
+                    yield f"      beside: {_line(reduction.beside)}"
 
     def _place(self, name: str) -> str:
         if name not in self.kept:
