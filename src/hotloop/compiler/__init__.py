@@ -1,5 +1,8 @@
-"""From LLVM IR to functions that run: targets, machine code, the linker."""
+"""From LLVM IR to functions that run: targets, machine code, the linker, and code kept on disk."""
 
+from hotloop.compiler.cache import ObjectCache
+from hotloop.compiler.cache_folder import cache_directory
+from hotloop.compiler.cache_keys import cache_key
 from hotloop.compiler.link import Library, link
 from hotloop.compiler.machine_code import assembly, object_code, optimised_ir
 from hotloop.compiler.target import TARGET_NAMES, Target, host_target, named_target
@@ -7,8 +10,11 @@ from hotloop.compiler.target import TARGET_NAMES, Target, host_target, named_tar
 __all__ = [
     "TARGET_NAMES",
     "Library",
+    "ObjectCache",
     "Target",
     "assembly",
+    "cache_directory",
+    "cache_key",
     "host_target",
     "link",
     "named_target",
