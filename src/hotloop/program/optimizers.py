@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,11 @@ class OptimizerRule(ABC):
 
     name: str
     slots: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def canonical(self) -> OptimizerRule:
+        """A rule that writes the same update: what differs between the two is in the scalars alone."""
 
     @abstractmethod
     def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
@@ -66,6 +71,13 @@ class Sgd(OptimizerRule):
     maximize: bool = False
 
     name = "sgd"
+
+    @property
+    def canonical(self) -> Sgd:
+        """The same with momentum and weight decay 1 or 0."""
+        return replace(
+            self, momentum=float(self.momentum != 0), dampening=0.0, weight_decay=float(self.weight_decay != 0)
+        )
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -112,6 +124,11 @@ class Adam(OptimizerRule):
     decoupled: bool = False
 
     name = "adam"
+
+    @property
+    def canonical(self) -> Adam:
+        """The same with the usual betas and eps, and weight decay 1 or 0."""
+        return replace(self, betas=Adam.betas, eps=Adam.eps, weight_decay=float(self.weight_decay != 0))
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]

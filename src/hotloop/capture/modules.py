@@ -1,0 +1,163 @@
+"""nn.Module -> graph. A plain ``nn.Sequential`` is read layer by layer; any other module is followed (``follow.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hotloop.capture.activation import read_activation
+from hotloop.capture.follow import follow
+from hotloop.capture.graph import Graph, Node, Weight
+from hotloop.capture.refusal import NotCaptured
+from hotloop.capture.supported import ACTIVATIONS, Activation
+from hotloop.capture.unaltered import alteration, check_no_global_hooks, check_parameters
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Read", "read_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A model as a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    evaluation : Graph, optional
+        In eval mode, with the same numbers for the same weights.
+    parameters : tuple of torch.nn.Parameter
+        The graph's weights by number.
+    element : str
+        Their dtype: "f32" or "f64".
+    """
+
+    graph: Graph
+    evaluation: Graph | None
+    parameters: tuple[torch.nn.Parameter, ...]
+    element: str
+
+
+def read_model(model: torch.nn.Module, n_features: int, has_validation: bool) -> Read:
+    """Return what a model computes.
+
+    Raises
+    ------
+    NotCaptured
+        Naming the module that is not covered.
+    """
+    check_no_global_hooks()
+    plain = _read_layers(model, n_features)
+    if plain is None:
+        graph, evaluation, parameters = follow(model, n_features, has_validation)
+        return Read(graph, evaluation, parameters, check_parameters(model, parameters))
+    graph, parameters = plain
+    # Layers that are read here do the same in both modes.
+    return Read(graph, graph if has_validation else None, parameters, check_parameters(model, parameters))
+
+
+def _read_layers(model: torch.nn.Module, n_features: int) -> tuple[Graph, tuple[torch.nn.Parameter, ...]] | None:
+    """Return the graph of a Sequential of covered layers, or None for anything else."""
+    numbers: dict[int, int] = {}
+    parameters: list[torch.nn.Parameter] = []
+    nodes: list[Node] = []
+    width = n_features
+
+    def weight(parameter: torch.nn.Parameter) -> Weight:
+        index = numbers.setdefault(id(parameter), len(numbers))
+        if index == len(parameters):
+            parameters.append(parameter)
+        return Weight(index)
+
+    for layer in _layers(model):
+        read = _readers().get(type(layer)) if layer is not None else None
+        if layer is None or read is None or alteration(layer):
+            return None
+        step = read(layer)
+        if step is None:
+            return None
+        op, own, settings = step
+        if op == "linear":
+            if own[0].ndim != 2 or own[0].shape[1] != width:
+                return None
+            width = own[0].shape[0]
+        if op == "activation in place":
+            # Before any other layer it would change the rows themselves.
+            if not nodes:
+                return None
+            op = "activation"
+        if op != "identity":
+            nodes.append(Node(op, (len(nodes), *map(weight, own)), settings))
+    shapes = [tuple(parameter.shape) for parameter in parameters]
+    return Graph(n_features, tuple(shapes), tuple(nodes), len(nodes), width), tuple(parameters)
+
+
+def _layers(module: torch.nn.Module) -> Iterator[torch.nn.Module | None]:
+    """Yield the layers of nested Sequentials in order; None where something else stands."""
+    import torch
+
+    if type(module) is not torch.nn.Sequential:
+        yield module
+        return
+    if alteration(module) or module._parameters or module._buffers:
+        yield None
+    for child in module._modules.values():
+        if child is None:
+            yield None
+        else:
+            yield from _layers(child)
+
+
+# What a layer does, with which parameters and settings.
+_Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
+_Reader = Callable[[Any], "_Step | None"]
+_NOTHING: _Step = ("identity", (), ())
+_found: dict[type, _Reader] = {}
+
+
+def _readers() -> Mapping[type, _Reader]:
+    if not _found:
+        import torch
+
+        found: dict[type, _Reader] = {
+            torch.nn.Linear: _linear,
+            torch.nn.Identity: lambda layer: _NOTHING,
+            torch.nn.Flatten: _flatten,
+            torch.nn.Dropout: _dropout,
+        }
+        for row in ACTIVATIONS:
+            found[getattr(torch.nn, row.module)] = _activation(row)
+        _found.update(found)
+    return _found
+
+
+def _linear(layer: torch.nn.Linear) -> _Step | None:
+    own = [parameter for parameter in layer._parameters.values() if parameter is not None]
+    named = list(layer._parameters) == ["weight", "bias"] and layer._parameters["weight"] is not None
+    shadowed = "weight" in vars(layer) or "bias" in vars(layer) or layer._buffers or layer._modules
+    if not named or shadowed or (len(own) == 2 and own[1].shape != own[0].shape[:1]):
+        return None
+    return "linear", own, (True,)
+
+
+def _flatten(layer: torch.nn.Flatten) -> _Step | None:
+    return _NOTHING if layer.start_dim == 1 and layer.end_dim in (-1, 1) else None
+
+
+def _dropout(layer: torch.nn.Dropout) -> _Step | None:
+    return _NOTHING if layer.p == 0 or not layer.training else None
+
+
+def _activation(row: Activation) -> _Reader:
+    def read(layer: torch.nn.Module) -> _Step | None:
+        own = layer.__dict__
+        in_place = own.get("inplace", False)
+        try:
+            settings = read_activation("", row, {name: own[name] for name in row.defaults}, in_place)
+        except (NotCaptured, KeyError):
+            return None
+        return ("activation in place" if in_place else "activation"), (), settings
+
+    return read

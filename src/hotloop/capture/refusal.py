@@ -1,0 +1,31 @@
+"""What capture says when it does not understand something."""
+
+from __future__ import annotations
+
+from hotloop.errors import UnsupportedError
+
+__all__ = ["NotCaptured"]
+
+
+class NotCaptured(UnsupportedError):
+    """A model, loss or optimizer that cannot become a program.
+
+    Parameters
+    ----------
+    where : str
+        What stands in the way: ``'encoder.norm' (BatchNorm1d)``.
+    why : str
+        The reason, as a clause.
+    instead : str, optional
+        What could be done other than training in eager torch, as a clause after "or".
+    """
+
+    def __init__(self, where: str, why: str, instead: str | None = None):
+        do = 'use engine="eager"' + (f", or {instead}" if instead else "")
+        super().__init__(f"cannot compile {where}", why=why, do=do, see="hotloop layers")
+        self.where = where
+
+    @property
+    def clause(self) -> str:
+        """Where and why, for ``run.why``."""
+        return f"{self.where}: {self.why}"

@@ -1,0 +1,81 @@
+"""Whether modules and parameters do what their classes say, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from hotloop.capture.refusal import NotCaptured
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["alteration", "check_no_global_hooks", "check_parameters"]
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
+
+
+def alteration(module: torch.nn.Module) -> tuple[str, str] | None:
+    """Return how an instance differs from its class, and what to do about it; None if it does not."""
+    own = module.__dict__
+    if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
+        return "it has hooks, which are to run at each step", "remove them"
+    if "forward" in own:
+        return "its forward has been replaced", "write a class with that forward"
+    if own.get("_compiled_call_impl") is not None:
+        return "it is compiled by torch.compile", "give hotloop the module as it was before"
+    if "parametrizations" in own["_modules"]:
+        return "it has parametrizations", "call torch.nn.utils.parametrize.remove_parametrizations"
+    return None
+
+
+def check_no_global_hooks() -> None:
+    """Raise if hooks are registered for all modules."""
+    from torch.nn.modules import module
+
+    if any(getattr(module, name) for name in _GLOBAL_HOOKS):
+        raise NotCaptured("this process", "hooks for all modules are to run at each step", "remove them")
+
+
+def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Parameter]) -> str:
+    """Return the element that all parameters have.
+
+    Raises
+    ------
+    NotCaptured
+        If one is no plain tensor of that element, has hooks, or shares memory with another.
+    """
+    import torch
+
+    elements = {torch.float32: "f32", torch.float64: "f64"}
+    element = None
+    places = []
+    for parameter in parameters:
+        own = elements.get(parameter.dtype)
+        element = element or own
+        if type(parameter) is not torch.nn.Parameter or parameter.layout is not torch.strided or parameter.is_meta:
+            _refuse(model, parameter, "it is no plain parameter with its own numbers", "use an nn.Parameter")
+        if own is None or own != element:
+            _refuse(model, parameter, f"it is {parameter.dtype}", "make all parameters float32, or all float64")
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:  # type: ignore[attr-defined]
+            _refuse(model, parameter, "it has hooks, which are to run at each step", "remove them")
+        start = parameter.data_ptr()
+        places.append((start, start + _extent_bytes(parameter), parameter))
+    places.sort(key=lambda place: place[:2])
+    for (_, stop, _), (start, _, parameter) in zip(places, places[1:], strict=False):
+        if start < stop:
+            _refuse(model, parameter, "it shares memory with another parameter", "use one parameter in both places")
+    return element or "f32"
+
+
+def _extent_bytes(parameter: torch.nn.Parameter) -> int:
+    if parameter.is_contiguous():
+        return parameter.nbytes
+    last = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+    return (last + 1) * parameter.element_size()
+
+
+def _refuse(model: torch.nn.Module, parameter: torch.nn.Parameter, why: str, instead: str) -> None:
+    name = next((name for name, own in model.named_parameters() if own is parameter), "?")
+    raise NotCaptured(f"the parameter '{name}'", why, instead)
