@@ -105,17 +105,13 @@ class Memory:
         ]
         pointers = [self.slots[number][name].ctypes.data for number, name in layout.slot_pointers(compiled.program)]
         self._slot_pointers = np.array(pointers, dtype=np.int64)
-        blocks = -(-batch_rows // lanes)
-        evaluated = -(-facts["evaluation_rows_at_once"] // lanes)
-        frame_bytes = max(blocks * facts["step_frame_bytes"], evaluated * facts["evaluation_frame_bytes"])
         self._buffers = {
-            "frames": _aligned(blocks * facts["step_frame_bytes"]),
+            "frames": _aligned(-(-batch_rows // lanes) * facts["step_frame_bytes"]),
             "gradients": self._array(facts["n_flat"] + lanes),
             "fixed": self._array(layout.n_fixed),
             "numbers": self._array(facts["n_numbers"]),
             "sums": self._array(facts["n_sums"] * lanes),
         }
-        self._evaluation_frames = _aligned(evaluated * facts["evaluation_frame_bytes"])
         for name, values in fixed.items():
             place = layout.fixed[name]
             self._buffers["fixed"][place : place + values.size] = values.reshape(-1)
@@ -135,6 +131,14 @@ class Memory:
     def arguments(self, rows: Rows, **words: int) -> Arguments:
         """Return the words of a call over these rows."""
         return Arguments(self, rows, words)
+
+    def evaluation_arguments(self, rows: Rows) -> Arguments:
+        """Return the words of a call that evaluates these rows; they pass through frames of their own."""
+        facts = self.compiled.facts
+        blocks = facts["evaluation_rows_at_once"] // self.compiled.lanes
+        call = self.arguments(rows)
+        call.set(frames=_aligned(blocks * facts["evaluation_frame_bytes"]))
+        return call
 
     def _array(self, size: int) -> Array:
         return _aligned(size * self._dtype.itemsize).view(self._dtype)
