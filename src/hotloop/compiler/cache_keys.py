@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from hotloop import __version__
+from hotloop.compiler.lock import LLVM_LOCK
 
 __all__ = ["cache_key"]
 
@@ -24,8 +25,9 @@ def cache_key(*parts: str) -> str:
 @functools.cache
 def _versions() -> tuple[str, ...]:
     """Return what stands for the compiler itself; the sources, because a checkout changes between versions."""
-    import llvmlite
-    import llvmlite.binding as llvm
+    with LLVM_LOCK:
+        import llvmlite
+        import llvmlite.binding as llvm
 
     return (__version__, _digest_of_sources(), llvmlite.__version__, str(llvm.llvm_version_info))
 

@@ -1,7 +1,8 @@
 """One lock around LLVM, which hotloop's threads take in turn.
 
 llvmlite locks each single call; a compilation is many. A process that forks waits for the thread that holds the
-lock, so that the child never starts with half a compilation and a lock that nobody will open.
+lock, so that the child never starts with half a compilation and a lock that nobody will open. The first import of
+llvmlite happens under it for the same reason.
 """
 
 from __future__ import annotations

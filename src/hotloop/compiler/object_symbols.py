@@ -1,4 +1,4 @@
-"""Which names an object file defines and which it needs: the symbol table of ELF and Mach-O, 64 bit.
+"""What an object file is for, defines and needs: header and symbol table of ELF and Mach-O, 64 bit.
 
 Sources: System V ABI, chapter 4 (ELF64, little endian); Apple's <mach-o/loader.h> and <mach-o/nlist.h>.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 __all__ = ["ObjectSymbols", "read_symbols"]
 
 _ELF, _MACH_O = b"\x7fELF", b"\xcf\xfa\xed\xfe"
+_ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+_MACH_O_MACHINES = {0x01000007: "x86_64", 0x0100000C: "aarch64"}
 _ELF_SYMBOL_TABLE, _ELF_LOCAL = 2, 0
 _MACH_O_SYMBOL_TABLE, _MACH_O_DEBUG, _MACH_O_TYPE, _MACH_O_EXTERNAL = 2, 0xE0, 0x0E, 0x01
 
@@ -24,10 +26,13 @@ class ObjectSymbols:
 
     Parameters
     ----------
+    architecture : str
+        "x86_64", "aarch64" or "unknown".
     defined, undefined : frozenset of str
         What it brings, and what it needs from elsewhere.
     """
 
+    architecture: str
     defined: frozenset[str]
     undefined: frozenset[str]
 
@@ -41,13 +46,21 @@ def read_symbols(object_code: bytes) -> ObjectSymbols:
         The bytes are no such file, or it is damaged.
     """
     try:
+        architecture = _architecture(object_code)
         found = list(_named(object_code))
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"damaged object code ({error})") from error
     return ObjectSymbols(
+        architecture,
         frozenset(name for name, defined in found if defined),
         frozenset(name for name, defined in found if not defined),
     )
+
+
+def _architecture(data: bytes) -> str:
+    if data[:4] == _ELF:
+        return _ELF_MACHINES.get(struct.unpack_from("<H", data, 18)[0], "unknown")
+    return _MACH_O_MACHINES.get(struct.unpack_from("<I", data, 4)[0], "unknown")
 
 
 def _named(data: bytes) -> Iterator[tuple[str, bool]]:

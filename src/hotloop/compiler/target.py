@@ -19,6 +19,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hotloop.compiler.lock import LLVM_LOCK
 from hotloop.errors import ArgumentError, UnsupportedError, nearest
 
 __all__ = ["TARGET_NAMES", "Target", "host_target", "named_target"]
@@ -75,8 +76,8 @@ class Target:
     @property
     def runs_here(self) -> bool:
         """Whether this machine can run the code."""
-        host = host_target()
-        if self.triple != host.triple:
+        host = _host_or_none()
+        if host is None or self.triple != host.triple:
             return False
         return self.name == host.name or self.name in _X86_LEVELS[: _x86_rank(host.name)]
 
@@ -97,12 +98,14 @@ def host_target() -> Target:
     UnsupportedError
         The processor is neither x86-64 nor AArch64.
     """
-    import llvmlite.binding as llvm
+    with LLVM_LOCK:
+        import llvmlite.binding as llvm
 
-    triple = _jit_triple(llvm.get_process_triple())
-    features = dict(llvm.get_host_cpu_features())
+        triple = _jit_triple(llvm.get_process_triple())
+        features = dict(llvm.get_host_cpu_features())
+        cpu = llvm.get_host_cpu_name()
     name = _best_level(triple.split("-")[0], features)
-    return _target(name, triple, llvm.get_host_cpu_name(), _feature_text(features, ()))
+    return _target(name, triple, cpu, _feature_text(features, ()))
 
 
 @functools.cache
