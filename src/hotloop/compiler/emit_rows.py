@@ -16,6 +16,8 @@ are written out; values of few features go from kernel to kernel in registers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hotloop.compiler.elementwise import EMITTERS, equal_integers, largest, real_of_integer
 from hotloop.compiler.function import Feature, Function, Module, frame_bytes, step_places
 from hotloop.compiler.plan import BlockPlan, Kernel, Phase, is_elementwise
@@ -90,23 +92,45 @@ class _Tile:
         self._local: dict[tuple[str, int, int], str] = {}
         self._spread: dict[tuple[str, int], str] = {}
         self._live: list[str] = []
+        # The blocks of the tile that are worked on just now.
+        self._blocks: Sequence[int] = range(m)
         self._loop_depth = 0
         self._kernel: Kernel | None = None
 
     def emit(self) -> None:
         self._live = [self._live_lanes(j) for j in range(self._m)]
-        for kernel in self._phase.kernels:
-            self._kernel = kernel
-            if kernel.operations[0].op in ("join", "pad"):
-                self._copy(kernel.operations[0])
-            else:
-                self._emit_kernel(kernel)
+        for group in self._groups():
+            # Values in registers are fewest if one block of rows is done with before the next begins.
+            each = [(j,) for j in range(self._m)] if len(group) > 1 else [range(self._m)]
+            for self._blocks in each:
+                for kernel in group:
+                    self._emit_kernel(kernel)
+        self._blocks = range(self._m)
         for operation in self._phase.row_sums:
             self._add_to_sum(operation)
+
+    def _groups(self) -> list[list[Kernel]]:
+        """Return the kernels in order, those that follow each other through registers together."""
+        groups: list[list[Kernel]] = []
+        for kernel in self._phase.kernels:
+            if groups and self._is_straight(kernel) and self._is_straight(groups[-1][-1]):
+                groups[-1].append(kernel)
+            else:
+                groups.append([kernel])
+        return groups
+
+    def _is_straight(self, kernel: Kernel) -> bool:
+        """Whether a kernel is neither a product nor a copy, and has no loop."""
+        if kernel.operations[0].op in ("contract", "join", "pad"):
+            return False
+        return kernel.size * self._plan.rows_at_once <= IN_REGISTERS
 
     # -- kernels -----------------------------------------------------------------------------------------------------
 
     def _emit_kernel(self, kernel: Kernel) -> None:
+        if kernel.operations[0].op in ("join", "pad"):
+            self._copy(kernel.operations[0])
+            return
         sums = [operation for operation in kernel.operations if operation.op in ("sum", "largest")]
         totals: dict[tuple[str, int], str] = {}
 
@@ -123,7 +147,7 @@ class _Tile:
             for tile in range(full):
                 turn(Feature(tile * kernel.tile), kernel.tile)
         else:
-            keys = [(operation.name, j) for operation in sums for j in range(self._m)]
+            keys = [(operation.name, j) for operation in sums for j in self._blocks]
             totals.update({key: self._lanes.constant(self._neutral(key[0])) for key in keys})
             carried = [(self._lanes.real, totals[key]) for key in keys]
             with self._lanes.loop(0, full * kernel.tile, kernel.tile, carried, "features") as loop:
@@ -157,7 +181,7 @@ class _Tile:
             self._contract(operation, kernel, feature, n)
             return
         for c in range(n):
-            for j in range(self._m):
+            for j in self._blocks:
                 at = feature.plus(c)
                 if operation.op == "expand":
                     value = self._expanded(operation, at, j)
@@ -185,7 +209,7 @@ class _Tile:
         return self._lanes.select(self._live[j], value, self._lanes.constant(0.0))
 
     def _accumulate(self, operation: Operation, n: int, totals: dict[tuple[str, int], str]) -> None:
-        for j in range(self._m):
+        for j in self._blocks:
             for c in range(n):
                 value = self._local_or_fetch(operation.operands[0], c, j)
                 key = (operation.name, j)
@@ -218,12 +242,14 @@ class _Tile:
                     address = self._function.at(weight, k.plus(step), to_k, c * to_feature)
                     w = self._lanes.spread(self._lanes.load_scalar(address))
                     for j in range(self._m):
-                        sums[c * self._m + j] = self._lanes.fma(xs[j], w, sums[c * self._m + j])
+                        total = sums[c * self._m + j]
+                        sums[c * self._m + j] = self._lanes.fma(xs[j], w, total) if total else self._lanes.mul(xs[j], w)
 
         if size * n * self._m <= _UNROLLED_PRODUCTS or self._is_in_registers(self._plan.view(rows_name).value):
             add_products(Feature(0), size)
         else:
             whole = size - size % _UNROLLED_K
+            sums[:] = [total or self._lanes.constant(0.0) for total in sums]
             carried = [(self._lanes.real, value) for value in sums]
             with self._lanes.loop(0, whole, _UNROLLED_K, carried, "products") as loop:
                 sums[:] = loop.carried
@@ -239,9 +265,9 @@ class _Tile:
                     self._define(operation.name, feature.plus(c), j, sums[c * self._m + j])
 
     def _first_sums(self, kernel: Kernel, feature: Feature, n: int) -> list[str]:
-        """Begin with what is added to the product anyway, such as the bias; else with zero."""
+        """Begin with what is added to the product anyway, such as the bias; else with nothing."""
         if not self._adds_to_contraction(kernel):
-            return [self._lanes.constant(0.0)] * (n * self._m)
+            return [""] * (n * self._m)
         contraction, addition = kernel.operations[:2]
         (added,) = [name for name in addition.operands if name != contraction.name]
         return [self._fetch(added, feature.plus(c), j) for c in range(n) for j in range(self._m)]
