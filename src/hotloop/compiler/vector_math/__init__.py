@@ -2,5 +2,6 @@
 
 from hotloop.compiler.vector_math.exponential import exp
 from hotloop.compiler.vector_math.logarithm import log
+from hotloop.compiler.vector_math.narrow import exp_up_to_zero, log_from_one
 
-__all__ = ["exp", "log"]
+__all__ = ["exp", "exp_up_to_zero", "log", "log_from_one"]
