@@ -112,6 +112,8 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("neg", ("torch.neg", "torch.negative", "torch.Tensor.neg"), "-x"),
     Function("cat", ("torch.cat", "torch.concat", "torch.concatenate"), "torch.cat of columns"),
     Function("flatten", ("torch.flatten", "torch.Tensor.flatten"), "flatten"),
+    Function("view", ("torch.Tensor.view", "torch.Tensor.reshape"), "view"),
+    Function("size", ("torch.Tensor.size",), "size"),
     Function("dropout", ("torch.nn.functional.dropout",), "F.dropout"),
 )
 
