@@ -11,13 +11,17 @@ It runs on a copy of the module whose parameters are stand-ins too, so that noth
 
 What a forward does besides must not depend on anything that changes: it runs twice, and both must give the same nodes
 and leave the module's attributes and the random generators as they were.
+
+Imports torch: import this module inside functions.
 """
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from hotloop.capture.follower import Follower, named
 from hotloop.capture.graph import Graph, Node, make_graph
@@ -25,9 +29,6 @@ from hotloop.capture.hidden_state import HiddenState, drawing_from_generators
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.stand_ins import BufferStandIn, ParameterStandIn, Rows
 from hotloop.capture.unaltered import alteration
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["follow"]
 
@@ -72,8 +73,6 @@ def follow(
 
 
 def _check_modules(model: torch.nn.Module) -> None:
-    import torch
-
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise NotCaptured(named(path, module), "it is a script", "give hotloop the module it was made from")
@@ -94,7 +93,7 @@ def _trace(model: torch.nn.Module, n_features: int, evaluating: bool) -> _Trace:
         vars(module)["forward"] = follower.inside(path, module, module.forward)
     before = HiddenState(trial)
     with drawing_from_generators() as drew:
-        output = _run(trial, follower, Rows(follower, 0, n_features))
+        output = _run(trial, follower, Rows.make(follower, 0, n_features))
     if follower.refusal is not None:
         raise follower.refusal
     if drew():
@@ -123,10 +122,10 @@ def _run(trial: torch.nn.Module, follower: Follower, x: Rows) -> Any:
 def _copy_with_stand_ins(model: torch.nn.Module, follower: Follower) -> torch.nn.Module:
     """Copy a model with stand-ins in place of its parameters and buffers."""
     stand_ins: dict[int, Any] = {
-        id(parameter): ParameterStandIn(follower, index, tuple(parameter.shape))
+        id(parameter): ParameterStandIn.make(follower, index, tuple(parameter.shape))
         for index, parameter in enumerate(model.parameters())
     }
-    stand_ins.update({id(buffer): BufferStandIn(follower, name) for name, buffer in model.named_buffers()})
+    stand_ins.update({id(buffer): BufferStandIn.make(follower, name) for name, buffer in model.named_buffers()})
     try:
         return copy.deepcopy(model, stand_ins)
     except Exception as error:  # whatever a foreign class raises

@@ -1,11 +1,15 @@
-"""Notes what stand-ins meet as nodes of a graph, and where in the model it happens."""
+"""Notes what stand-ins meet as nodes of a graph, and where in the model it happens.
+
+Imports torch: import this module inside functions.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+import torch
 
 from hotloop.capture.functions import handlers
 from hotloop.capture.graph import Node, Operand
@@ -13,12 +17,9 @@ from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.stand_ins import BufferStandIn, RowCount, Rows, StandIn
 from hotloop.capture.supported import ACTIVATIONS, LAYERS
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = ["Follower", "named"]
 
-_COVERED = frozenset(row.module for row in (*LAYERS, *ACTIVATIONS))
+_COVERED = {row.module for row in LAYERS} | {row.module for row in ACTIVATIONS}
 _SEQUENCES = ("sequences are outside the program's axes", None)
 _SOFTMAX = ("losses here take outputs before the softmax", "leave it out and use CrossEntropyLoss")
 # Why the commonest layers of torch are not covered, by how their names begin.
@@ -33,7 +34,6 @@ _REASONS: dict[str, tuple[str, str | None]] = {
     "Transformer": _SEQUENCES,
     "Softmax": _SOFTMAX,
     "LogSoftmax": _SOFTMAX,
-    "OptimizedModule": ("torch.compile runs it", "give hotloop the module as it was before"),
 }
 
 
@@ -94,57 +94,41 @@ class Follower:
             self.refuse("it changes the rows it is given", "use inplace=False")
         self.nodes.append(Node(op, operands, settings))
         if changes is None:
-            return Rows(self, len(self.nodes), width)
+            return Rows.make(self, len(self.nodes), width)
         changes.number = len(self.nodes)
         return changes
 
-    def method(self, owner: StandIn, name: str) -> Any:
-        """Return a method of a stand-in."""
-        if isinstance(owner, BufferStandIn):
-            self.refuse(f"it uses the buffer '{owner.name}'", "make it a number, or leave it out")
-        if name not in handlers():
-            self.refuse(f"there is no rule for Tensor.{name}", "write it with what is covered")
-        return partial(self._call_method, name, owner)
-
-    def _call_method(self, name: str, owner: StandIn, *args: Any, **kwargs: Any) -> Any:
-        return self.meet(name, (owner, *args), kwargs)
-
     def meet(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of a function of torch, or of a method by its name."""
+        self._check_arguments([*args, *kwargs.values()])
         known = handlers().get(function)
         if known is None:
-            name = function if isinstance(function, str) else getattr(function, "__name__", repr(function))
-            self.refuse(f"there is no rule for {name}", "write it with what is covered")
-        self._check_arguments([*args, *kwargs.values()])
+            self.refuse(f"there is no rule for {_function_name(function)}", "write it with what is covered")
         self._check_surroundings()
         handler, in_place = known
         return handler(self, args, kwargs, in_place)
 
     def _check_arguments(self, arguments: list[Any]) -> None:
-        import torch
-
         inside = [item for group in arguments if type(group) in (list, tuple) for item in group]
         for argument in (*arguments, *inside):
             if isinstance(argument, BufferStandIn):
-                self.refuse(f"it uses the buffer '{argument.name}'", "make it a number, or leave it out")
+                self.refuse(f"it uses the buffer '{argument.buffer_name}'", "make it a number, or leave it out")
             if isinstance(argument, torch.Tensor) and not isinstance(argument, StandIn):
                 self.refuse(
                     "it uses a tensor that is neither its input nor a parameter of the model", "make it an nn.Parameter"
                 )
 
     def _check_surroundings(self) -> None:
-        import torch
-
-        if not torch.is_grad_enabled():
-            self.refuse("it switches gradients off", "let all of it have gradients")
-        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
-            self.refuse("it switches autocast on", "leave autocast out")
         # A Function of its own computes gradients in its own way; only the stack shows that one is running.
         frame = sys._getframe()
         while frame is not None:
             if frame.f_code is torch.autograd.Function.apply.__func__.__code__:  # type: ignore[attr-defined]
                 self.refuse("it is computed by an autograd.Function with gradients of its own")
             frame = frame.f_back  # type: ignore[assignment]
+        if not torch.is_grad_enabled():
+            self.refuse("it switches gradients off", "let all of it have gradients")
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            self.refuse("it switches autocast on", "leave autocast out")
 
 
 def named(path: str, module: torch.nn.Module) -> str:
@@ -157,3 +141,13 @@ def _reason(module: torch.nn.Module) -> tuple[str, str | None]:
     name = type(module).__name__
     known = (reason for start, reason in _REASONS.items() if name.startswith(start))
     return next(known, ("there is no rule for it", "write it with what is covered"))
+
+
+def _function_name(function: Any) -> str:
+    """How people call a function of torch: ``batch_norm``, ``Tensor.sum``, ``Tensor.data``."""
+    if isinstance(function, str):
+        return f"Tensor.{function}"
+    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", repr(function))
+    if name in ("__get__", "__set__", "__delete__"):
+        return f"Tensor.{getattr(owner, '__name__', name)}"
+    return f"Tensor.{name}" if hasattr(function, "__objclass__") else name

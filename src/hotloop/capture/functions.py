@@ -1,10 +1,15 @@
-"""What each covered function of torch adds to the graph: one handler for each row of ``supported.FUNCTIONS``."""
+"""What each covered function of torch adds to the graph: one handler for each row of ``supported.FUNCTIONS``.
+
+Imports torch: import this module inside functions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from hotloop.capture.activation import read_activation
 from hotloop.capture.graph import Number, Operand, Weight
@@ -20,29 +25,21 @@ Handler = Callable[["Follower", tuple[Any, ...], dict[str, Any], bool], StandIn]
 """Takes who follows, the arguments, and whether the function works in place; returns what the function returns."""
 
 
+@cache
 def handlers() -> Mapping[Any, tuple[Handler, bool]]:
     """Return the handler of each covered function, and of each method by its name, and whether it works in place."""
-    if not _found:
-        import torch
-
-        found: dict[Any, tuple[Handler, bool]] = {}
-        rows: list[tuple[Handler, tuple[str, ...]]] = [
-            (partial(_activation, row), row.functions) for row in ACTIVATIONS
-        ]
-        rows += [(_HANDLERS[row.kind], row.names) for row in FUNCTIONS]
-        for handler, names in rows:
-            for name in names:
-                function: Any = torch
-                for part in name.split(".")[1:]:
-                    function = getattr(function, part)
-                found[function] = handler, name.endswith("_")
-                if name.startswith("torch.Tensor."):
-                    found[name.removeprefix("torch.Tensor.")] = found[function]
-        _found.update(found)
-    return _found
-
-
-_found: dict[Any, tuple[Handler, bool]] = {}
+    rows: list[tuple[Handler, tuple[str, ...]]] = [(partial(_activation, row), row.functions) for row in ACTIVATIONS]
+    rows += [(_HANDLERS[row.kind], row.names) for row in FUNCTIONS]
+    found: dict[Any, tuple[Handler, bool]] = {}
+    for handler, names in rows:
+        for name in names:
+            function: Any = torch
+            for part in name.split(".")[1:]:
+                function = getattr(function, part)
+            found[function] = handler, name.endswith("_")
+            if name.startswith("torch.Tensor."):
+                found[name.removeprefix("torch.Tensor.")] = found[function]
+    return found
 
 
 def _bind(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], **defaults: Any) -> list[Any]:
@@ -88,17 +85,15 @@ def _times(follower: Follower, given: Any, weight: Any, bias: Any, turned: bool)
     n_in, n_out = weight.shape[::-1] if turned else weight.shape
     if n_in != x.width:
         follower.refuse(f"it takes {n_in} columns, and is given {x.width}", "check the widths of the layers")
-    operands: list[Operand] = [x.number, Weight(weight.index)]
+    operands: list[Operand] = [x.number, Weight(weight.number)]
     if bias is not None:
         if not isinstance(bias, ParameterStandIn) or bias.shape != (n_out,):
             follower.refuse("its bias is no parameter with one number for each output")
-        operands.append(Weight(bias.index))
+        operands.append(Weight(bias.number))
     return follower.add("linear", tuple(operands), n_out, (weight.is_transposed != turned,))
 
 
-def _arithmetic(
-    op: str, follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_place: bool
-) -> StandIn:
+def _arithmetic(op: str, follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_place: bool) -> StandIn:
     left, right, alpha = _bind(follower, args, kwargs, input=None, other=None, alpha=1)
     if alpha != 1:
         right = _arithmetic("mul", follower, (right, alpha), {}, False)
@@ -119,7 +114,7 @@ def _operand(follower: Follower, value: Any, width: int) -> Operand:
     if isinstance(value, ParameterStandIn):
         if value.shape not in ((), (width,)):
             follower.refuse(f"it repeats a parameter of shape {tuple(value.shape)} over {width} columns")
-        return Weight(value.index)
+        return Weight(value.number)
     if isinstance(value, RowCount):
         follower.refuse("what it computes depends on the number of rows", "write it for one row")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -172,6 +167,19 @@ def _size(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_
     return x.shape if dim is None else x.shape[dim]
 
 
+def _dim(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_place: bool) -> Any:
+    (x,) = _bind(follower, args, kwargs, input=None)
+    return x.ndim
+
+
+def _clone(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_place: bool) -> StandIn:
+    (given,) = _bind(follower, args, kwargs, input=None)
+    x = _rows(follower, given)
+    copied = Rows.make(follower, x.number, x.width)
+    copied.is_given = False
+    return copied
+
+
 def _dropout(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_place: bool) -> StandIn:
     given, p, training, _ = _bind(follower, args, kwargs, input=None, p=0.5, training=True, inplace=False)
     if training and p != 0:
@@ -188,5 +196,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "flatten": _flatten,
     "view": _view,
     "size": _size,
+    "dim": _dim,
+    "clone": _clone,
     "dropout": _dropout,
 }

@@ -1,21 +1,27 @@
-"""What a forward could change or draw besides computing its result."""
+"""What a forward could change or draw besides computing its result.
+
+Imports torch: import this module inside functions.
+"""
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
-if TYPE_CHECKING:
-    import torch
+from hotloop.capture.stand_ins import StandIn
 
 __all__ = ["HiddenState", "drawing_from_generators"]
 
-_OPAQUE = (type, FunctionType, MethodType, ModuleType, str, bytes, int, float, complex, type(None))
+# The tables of torch.nn.Module are no part of how people call what is in them.
+_TABLE = re.compile(r"_(modules|parameters|buffers)\.")
+_OPAQUE = (type, FunctionType, MethodType, ModuleType, str, bytes, int, float, complex, type(None), StandIn)
 
 
 class HiddenState:
@@ -30,9 +36,9 @@ class HiddenState:
         for path in {**self._before, **after}:
             old, new = self._before.get(path), after.get(path)
             if old is None or new is None or old[0] is not new[0] or old[1] != new[1]:
-                return f"its attribute '{path}'"
+                return f"its attribute '{_TABLE.sub('', path)}'"
             if _draws(new[0]):
-                return f"what its attribute '{path}' gives next"
+                return f"what its attribute '{_TABLE.sub('', path)}' gives next"
         return None
 
 
@@ -63,16 +69,12 @@ def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _fingerprint(value: Any) -> Any:
-    import torch
-
     if isinstance(value, np.ndarray):
         return value.tobytes()
     return value._version if type(value) is torch.Tensor else None
 
 
 def _draws(value: Any) -> bool:
-    import torch
-
     generators = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator, torch.Generator)
     return isinstance(value, generators) or hasattr(type(value), "__next__")
 
@@ -80,8 +82,6 @@ def _draws(value: Any) -> bool:
 @contextmanager
 def drawing_from_generators() -> Iterator[Callable[[], bool]]:
     """Put the global random generators back afterwards; yields what tells whether they had been drawn from."""
-    import torch
-
     before = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
     drew = False
     try:

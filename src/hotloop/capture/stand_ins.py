@@ -1,12 +1,17 @@
 """Stand-ins: what a module's forward is given in place of tensors.
 
-To torch and to ``isinstance`` they are tensors, and each function of torch that meets one hands itself over
-(``__torch_function__``). They hold no numbers: whatever would need numbers is refused here.
+They are tensors of torch's "meta" device, and each function of torch that meets one hands itself over
+(``__torch_function__``). They hold no numbers: whatever would need numbers is refused here. torch's own code that looks
+past ``__torch_function__`` finds a tensor still, and what it returns is no stand-in, which is refused where it is used.
+
+Imports torch: import this module inside functions.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, Self
+
+import torch
 
 __all__ = ["BufferStandIn", "Follows", "ParameterStandIn", "RowCount", "Rows", "StandIn"]
 
@@ -15,8 +20,8 @@ class Follows(Protocol):
     """Who notes what stand-ins meet."""
 
     row_count: RowCount
-    dtype: Any
-    device: Any
+    dtype: torch.dtype
+    device: torch.device
 
     def refuse(self, why: str, instead: str | None = None) -> NoReturn:
         """Raise NotCaptured, naming the module whose forward runs."""
@@ -24,26 +29,20 @@ class Follows(Protocol):
     def meet(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of a function of torch, or of a method by its name."""
 
-    def method(self, owner: StandIn, name: str) -> Any:
-        """Return a method of a stand-in, to be called."""
 
-
-class StandIn:
+class StandIn(torch.Tensor):
     """In place of a tensor."""
 
-    __slots__ = ("follower",)
     # NumPy's scalars leave arithmetic to us.
     __array_ufunc__ = None
     __hash__ = object.__hash__
+    follower: Follows
 
-    def __init__(self, follower: Follows):
-        self.follower = follower
-
-    @property
-    def __class__(self) -> Any:
-        import torch
-
-        return torch.Tensor
+    @classmethod
+    def _of_shape(cls, follower: Follows, shape: tuple[int, ...]) -> Self:
+        made: Self = torch.Tensor._make_subclass(cls, torch.empty(shape, dtype=follower.dtype, device="meta"))
+        made.follower = follower
+        return made
 
     @classmethod
     def __torch_function__(
@@ -55,84 +54,106 @@ class StandIn:
         follower = next(item.follower for item in inside if isinstance(item, StandIn))
         return follower.meet(function, args, kwargs or {})
 
-    def __getattr__(self, name: str) -> Any:
-        # torch and copy ask for such names to learn what a thing can do; no forward needs them.
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self.follower.method(self, name)
-
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
         """That of all parameters."""
         return self.follower.dtype
 
     @property
-    def device(self) -> Any:
+    def device(self) -> torch.device:  # type: ignore[override]
         """That of the first parameter."""
         return self.follower.device
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return "<a tensor without numbers>"
+
+    def __neg__(self) -> Any:
+        return self.follower.meet("neg", (self,), {})
 
 
 class Rows(StandIn):
     """A value of shape (rows, width); what works in place gives it another number.
 
-    Parameters
+    Attributes
     ----------
-    follower : Follows
     number : int
         Of the value, as the graph counts.
     width : int
+    is_given : bool
+        Whether it is X itself, which nothing may change.
     """
 
-    __slots__ = ("is_given", "number", "width")
+    number: int
+    width: int
+    is_given: bool
 
-    def __init__(self, follower: Follows, number: int, width: int):
-        super().__init__(follower)
-        self.number, self.width = number, width
-        # Whether it is X itself, which nothing may change.
-        self.is_given = number == 0
+    @classmethod
+    def make(cls, follower: Follows, number: int, width: int) -> Rows:
+        """Return the stand-in of a value."""
+        made = cls._of_shape(follower, (0, width))
+        made.number, made.width, made.is_given = number, width, number == 0
+        return made
 
     @property
-    def shape(self) -> tuple[Any, int]:
+    def shape(self) -> tuple[Any, int]:  # type: ignore[override]
         """(rows, width); the number of rows is nothing to compute with."""
         return self.follower.row_count, self.width
 
     @property
-    def ndim(self) -> int:
+    def ndim(self) -> int:  # type: ignore[override]
         """2."""
         return 2
 
-    def __len__(self) -> int:
+    def __len__(self) -> NoReturn:
         self.follower.refuse(*_ROW_COUNT)
+
+    # torch wants to know sizes before it hands these over, and the number of rows is none.
+    def view(self, *shape: Any) -> Any:
+        """Return the same rows, if the shape is theirs."""
+        return self.follower.meet("view", (self, *shape), {})
+
+    def reshape(self, *shape: Any) -> Any:
+        """Return the same rows, if the shape is theirs."""
+        return self.follower.meet("view", (self, *shape), {})
 
 
 class ParameterStandIn(StandIn):
     """A parameter of the model, or its transpose."""
 
-    __slots__ = ("index", "is_transposed", "stored_shape")
+    number: int
+    stored_shape: tuple[int, ...]
+    is_transposed: bool
+    # What isinstance(value, torch.nn.Parameter) goes by.
+    _is_param = True
 
-    def __init__(self, follower: Follows, index: int, stored_shape: tuple[int, ...], is_transposed: bool = False):
-        super().__init__(follower)
-        self.index, self.stored_shape, self.is_transposed = index, stored_shape, is_transposed
+    @classmethod
+    def make(
+        cls, follower: Follows, number: int, stored_shape: tuple[int, ...], is_transposed: bool = False
+    ) -> ParameterStandIn:
+        """Return the stand-in of the parameter of that number."""
+        made = cls._of_shape(follower, stored_shape[::-1] if is_transposed else stored_shape)
+        made.number, made.stored_shape, made.is_transposed = number, stored_shape, is_transposed
+        return made
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> torch.Size:  # type: ignore[override]
         """As forward sees it."""
-        return self.stored_shape[::-1] if self.is_transposed else self.stored_shape
+        return torch.Size(self.stored_shape[::-1] if self.is_transposed else self.stored_shape)
 
     @property
-    def ndim(self) -> int:
+    def ndim(self) -> int:  # type: ignore[override]
         """Number of axes."""
         return len(self.stored_shape)
 
     @property
-    def T(self) -> ParameterStandIn:
+    def T(self) -> ParameterStandIn:  # type: ignore[override]
         """The transpose."""
         if len(self.stored_shape) != 2:
             self.follower.refuse("it transposes a parameter that is no matrix")
-        return ParameterStandIn(self.follower, self.index, self.stored_shape, not self.is_transposed)
+        return ParameterStandIn.make(self.follower, self.number, self.stored_shape, not self.is_transposed)
 
     @property
-    def mT(self) -> ParameterStandIn:
+    def mT(self) -> ParameterStandIn:  # type: ignore[override]
         """The transpose."""
         return self.T
 
@@ -140,15 +161,21 @@ class ParameterStandIn(StandIn):
         """Return the transpose."""
         return self.T
 
+    def __len__(self) -> int:
+        return self.shape[0]
+
 
 class BufferStandIn(StandIn):
     """A buffer of the model; whatever meets one is refused."""
 
-    __slots__ = ("name",)
+    buffer_name: str
 
-    def __init__(self, follower: Follows, name: str):
-        super().__init__(follower)
-        self.name = name
+    @classmethod
+    def make(cls, follower: Follows, name: str) -> BufferStandIn:
+        """Return the stand-in of the buffer of that name."""
+        made = cls._of_shape(follower, ())
+        made.buffer_name = name
+        return made
 
 
 class RowCount:
@@ -162,8 +189,23 @@ _ROW_COUNT = ("what it computes depends on the number of rows", "write it for on
 _NUMBERS = ("what it does depends on the numbers in a tensor", "write it with torch.nn.functional alone")
 
 
+_REFUSED = {
+    _NUMBERS: "bool int float index complex iter array contains",
+    ("it compares tensors", None): "eq ne lt le gt ge and or xor invert rand ror rxor",
+    ("there is no rule for this operator", "write it with + - * /"): (
+        "pow rpow ipow floordiv rfloordiv ifloordiv mod rmod imod divmod abs pos round"
+    ),
+    ("it takes or changes a part of a tensor", "give hotloop those columns only"): "getitem setitem delitem",
+    ("it copies a tensor as an object", "use clone()"): "deepcopy copy reduce_ex",
+}
+_ROW_COUNT_REFUSES = (
+    "bool int float index iter len eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv "
+    "mod rmod divmod pow rpow neg pos abs round hash format str repr"
+)
+
+
 def _refusing(why: str, instead: str | None = None) -> Any:
-    def refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    def refuse(self: StandIn | RowCount, *args: Any, **kwargs: Any) -> NoReturn:
         self.follower.refuse(why, instead)
 
     return refuse
@@ -183,25 +225,17 @@ def _reflected(method: str) -> Any:
     return operate
 
 
-for _name, _method in {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul"}.items():
-    setattr(StandIn, f"__{_name}__", _operator(_method))
-    setattr(StandIn, f"__r{_name}__", _reflected(_method))
-    if _name != "matmul":
-        setattr(StandIn, f"__i{_name}__", _operator(f"{_method}_"))
-StandIn.__neg__ = lambda self: self.follower.meet("neg", (self,), {})  # type: ignore[attr-defined]
+def _install() -> None:
+    """Give the classes their operators: those that are noted, and those that say why they are not covered."""
+    for name, method in {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul"}.items():
+        setattr(StandIn, f"__{name}__", _operator(method))
+        setattr(StandIn, f"__r{name}__", _reflected(method))
+        setattr(StandIn, f"__i{name}__", _operator(f"{method}_"))
+    for reason, names in _REFUSED.items():
+        for name in names.split():
+            setattr(StandIn, f"__{name}__", _refusing(*reason))
+    for name in _ROW_COUNT_REFUSES.split():
+        setattr(RowCount, f"__{name}__", _refusing(*_ROW_COUNT))
 
-for _name in "bool int float index complex iter array contains".split():
-    setattr(StandIn, f"__{_name}__", _refusing(*_NUMBERS))
-for _name in "eq ne lt le gt ge and or xor invert rand ror rxor".split():
-    setattr(StandIn, f"__{_name}__", _refusing("it compares tensors"))
-for _name in "pow rpow ipow floordiv rfloordiv ifloordiv mod rmod imod abs pos round".split():
-    setattr(StandIn, f"__{_name}__", _refusing(f"there is no rule for {_name}", "write it with + - * /"))
-for _name in "getitem setitem delitem".split():
-    setattr(StandIn, f"__{_name}__", _refusing("it takes a part of a tensor", "give hotloop those columns only"))
-for _name in "deepcopy copy reduce_ex".split():
-    setattr(StandIn, f"__{_name}__", _refusing("it copies a tensor"))
-for _name in (
-    "bool int float index iter len eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv "
-    "mod rmod pow rpow neg pos abs round"
-).split():
-    setattr(RowCount, f"__{_name}__", _refusing(*_ROW_COUNT))
+
+_install()
