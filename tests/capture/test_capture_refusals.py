@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import warnings
 from functools import partial
 
 import numpy as np
@@ -111,6 +112,21 @@ TIMES = []
 def differs_each_time(net, x):
     TIMES.append(1)
     return x * float(len(TIMES))
+
+
+EARLIER = []
+
+
+def remembers_outside(net, x):
+    EARLIER.append(x)
+    return x + EARLIER[0]
+
+
+with warnings.catch_warnings(action="ignore"):
+
+    @torch.jit.script
+    def scripted(x):
+        return torch.relu_(x)
 
 
 # Name -> model, where the message points, and words of the reason.
@@ -236,6 +252,8 @@ MODELS = {
     ),
     "mistake": (lambda: Net(lambda net, x: net.nothing(x)), "the model (Net)", "has no attribute 'nothing'"),
     "other in eval": (lambda: OtherInEval(), "the model (OtherInEval)", "in eval mode"),
+    "earlier": (lambda: Net(remembers_outside), "the model (Net)", "neither its input nor a parameter"),
+    "scripted": (lambda: Net(lambda net, x: scripted(x)), "the model (Net)", "cannot be followed"),
     "vmap": (lambda: Net(lambda net, x: torch.vmap(torch.tanh)(x)), "the model (Net)", ""),
 }
 

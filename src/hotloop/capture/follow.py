@@ -93,7 +93,7 @@ def _trace(model: torch.nn.Module, n_features: int, evaluating: bool) -> _Trace:
         vars(module)["forward"] = follower.inside(path, module, module.forward)
     before = HiddenState(trial)
     with drawing_from_generators() as drew:
-        output = _run(trial, follower, Rows.make(follower, 0, n_features))
+        output = _run(trial, follower, follower.rows(0, n_features))
     if follower.refusal is not None:
         raise follower.refusal
     if drew():
@@ -108,7 +108,9 @@ def _trace(model: torch.nn.Module, n_features: int, evaluating: bool) -> _Trace:
 
 def _run(trial: torch.nn.Module, follower: Follower, x: Rows) -> Any:
     try:
-        return trial(x)
+        output = trial(x)
+        follower.check_unchanged()
+        return output
     except NotCaptured as error:
         raise follower.refusal or error from None
     except Exception as error:

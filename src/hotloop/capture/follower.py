@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -14,7 +15,7 @@ import torch
 from hotloop.capture.functions import handlers
 from hotloop.capture.graph import Node, Operand
 from hotloop.capture.refusal import NotCaptured
-from hotloop.capture.stand_ins import BufferStandIn, RowCount, Rows, StandIn
+from hotloop.capture.stand_ins import BufferStandIn, RowCount, Rows
 from hotloop.capture.supported import ACTIVATIONS, LAYERS
 
 __all__ = ["Follower", "named"]
@@ -53,6 +54,7 @@ class Follower:
         self.refusal: NotCaptured | None = None
         self.row_count = RowCount(self)
         self.model, self.dtype, self.device = model, dtype, device
+        self._made: list[Rows] = []
         self._path = [named("", model)]
 
     @property
@@ -94,9 +96,22 @@ class Follower:
             self.refuse("it changes the rows it is given", "use inplace=False")
         self.nodes.append(Node(op, operands, settings))
         if changes is None:
-            return Rows.make(self, len(self.nodes), width)
+            return self.rows(len(self.nodes), width)
         changes.number = len(self.nodes)
         return changes
+
+    def rows(self, number: int, width: int) -> Rows:
+        """Return the stand-in of a value."""
+        made = Rows.make(self, number, width)
+        self._made.append(made)
+        return made
+
+    def check_unchanged(self) -> None:
+        """Raise if code that looks past stand-ins, such as a script, has worked in place on one."""
+        with torch._C.DisableTorchFunctionSubclass():
+            changed = any(made._version for made in self._made)
+        if changed:
+            self.refuse("it changes a tensor in a way that cannot be followed", "write it with what is covered")
 
     def meet(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of a function of torch, or of a method by its name."""
@@ -113,18 +128,18 @@ class Follower:
         for argument in (*arguments, *inside):
             if isinstance(argument, BufferStandIn):
                 self.refuse(f"it uses the buffer '{argument.buffer_name}'", "make it a number, or leave it out")
-            if isinstance(argument, torch.Tensor) and not isinstance(argument, StandIn):
+            if isinstance(argument, torch.Tensor) and getattr(argument, "follower", None) is not self:
                 self.refuse(
                     "it uses a tensor that is neither its input nor a parameter of the model", "make it an nn.Parameter"
                 )
 
     def _check_surroundings(self) -> None:
         # A Function of its own computes gradients in its own way; only the stack shows that one is running.
-        frame = sys._getframe()
+        frame: FrameType | None = sys._getframe()
         while frame is not None:
             if frame.f_code is torch.autograd.Function.apply.__func__.__code__:  # type: ignore[attr-defined]
                 self.refuse("it is computed by an autograd.Function with gradients of its own")
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         if not torch.is_grad_enabled():
             self.refuse("it switches gradients off", "let all of it have gradients")
         if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):

@@ -175,7 +175,7 @@ def _dim(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_p
 def _clone(follower: Follower, args: tuple[Any, ...], kwargs: dict[str, Any], in_place: bool) -> StandIn:
     (given,) = _bind(follower, args, kwargs, input=None)
     x = _rows(follower, given)
-    copied = Rows.make(follower, x.number, x.width)
+    copied = follower.rows(x.number, x.width)
     copied.is_given = False
     return copied
 

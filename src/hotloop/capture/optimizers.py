@@ -119,9 +119,8 @@ def write_slots(
         for slot in group.rule.slots:
             if state.get(slot) is None:
                 state[slot] = torch.zeros_like(parameter, memory_format=torch.preserve_format, requires_grad=False)
-            values = torch.from_numpy(np.ascontiguousarray(slots[slot][part]).reshape(parameter.shape))
             with torch.no_grad():
-                state[slot].copy_(values)
+                state[slot].copy_(torch.tensor(slots[slot][part]).view(parameter.shape))
 
 
 def _write_step(group: dict[str, Any], parameter: torch.nn.Parameter, state: dict[str, Any], step: int) -> None:
