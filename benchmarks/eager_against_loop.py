@@ -16,35 +16,23 @@ import numpy as np
 import torch
 
 import hotloop
-
-
-def rows() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return 120 rows of the lesson's shape; which ones does not matter for the time."""
-    generator = np.random.default_rng(0)
-    y = generator.integers(0, 3, 120)
-    X = generator.random((120, 4), dtype=np.float32) + y[:, np.newaxis].astype(np.float32)
-    return torch.from_numpy(X), torch.from_numpy(y)
+from hand_loop import HandLoop
+from workloads import find_workload
 
 
 def network(device: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     """Return the lesson's network and optimizer, always with the same first weights."""
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(4, 10), torch.nn.ReLU(), torch.nn.Linear(10, 3)).to(device)
-    return model, torch.optim.SGD(model.parameters(), lr=0.01)
+    model = find_workload("W1").network().to(device)
+    return model, find_workload("W1").optimizer_of(model)
 
 
 def by_hand(X: torch.Tensor, y: torch.Tensor, device: str, epochs: int) -> tuple[float, list[float]]:
     """Train with the lesson's loop, ``loss.item()`` each epoch; return seconds and losses."""
     model, optimizer = network(device)
-    criterion, losses = torch.nn.CrossEntropyLoss(), []
+    loop = HandLoop(model, torch.nn.CrossEntropyLoss(), optimizer)
     X, y = X.to(device), y.to(device)
     started_s = time.perf_counter()
-    for _ in range(epochs):
-        loss = criterion(model(X), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = loop.full_batch(X, y, epochs)
     return time.perf_counter() - started_s, losses
 
 
@@ -63,7 +51,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=2000)
     given = parser.parse_args()
-    X, y = rows()
+    X, y = map(torch.from_numpy, find_workload("W1").rows())
     contenders = {"by hand": by_hand, "hotloop.fit": by_fit}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     curves: dict[str, list[float]] = {}

@@ -8,6 +8,7 @@
     ├── DeviceError              the device asked for is not there (also a RuntimeError)
     ├── UnsupportedError         the engine asked for cannot do this task
     ├── OutOfMemoryError         the run does not fit into memory (also a MemoryError)
+    ├── CompilerError            a mistake in hotloop's compiler; the message says where the code lies (HOTLOOP_DUMP)
     ├── SavedRunError            a saved run or checkpoint is missing, damaged or does not match (also an OSError)
     └── OutputError              a file could not be written (also an OSError)
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "CompilerError",
     "DeviceError",
     "HotloopError",
     "Interrupted",
@@ -91,6 +93,10 @@ class UnsupportedError(HotloopError):
 
 class OutOfMemoryError(HotloopError, MemoryError):
     """The run does not fit into memory."""
+
+
+class CompilerError(HotloopError):
+    """Code that hotloop's compiler wrote is refused: a mistake in the compiler, not of the person."""
 
 
 class SavedRunError(HotloopError, OSError):

@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["Lanes", "Loop"]
+__all__ = ["Body", "Lanes", "Loop"]
 
 _LLVM = {"f32": "float", "f64": "double"}
 _LETTERS = {"f32": "f32", "f64": "f64"}
@@ -29,14 +29,27 @@ _LETTERS = {"f32": "f32", "f64": "f64"}
 class Loop:
     """A loop under construction: its index and the values it carries from turn to turn."""
 
-    __slots__ = ("carried", "exit", "head", "index", "line", "next_index", "types")
+    __slots__ = ("carried", "index")
 
     def __init__(self, index: str, carried: list[str]):
         self.index, self.carried = index, carried
 
 
+class Body:
+    """The text of one LLVM function while it is written."""
+
+    __slots__ = ("declared", "label", "lines", "n_labels", "n_registers")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.declared: set[str] = set()
+        self.n_registers = 0
+        self.n_labels = 0
+        self.label = "entry"
+
+
 class Lanes:
-    """The body of one LLVM function, for lanes of one element.
+    """Appends instructions for lanes of one element to a function's body.
 
     Parameters
     ----------
@@ -44,9 +57,11 @@ class Lanes:
         "f32" or "f64".
     width : int
         Rows in a value.
+    body : Body, optional
+        Where to append; a new one by default.
     """
 
-    def __init__(self, element: str, width: int):
+    def __init__(self, element: str, width: int, body: Body | None = None):
         self.element, self.width = element, width
         self.scalar = _LLVM[element]
         self.size_bytes = 4 if element == "f32" else 8
@@ -55,11 +70,13 @@ class Lanes:
         self.mask = self._vector("i1")
         self.intrinsic = f"v{width}{_LETTERS[element]}" if width > 1 else _LETTERS[element]
         self.exact = False
-        self.lines: list[str] = []
-        self.declared: set[str] = set()
-        self._n_registers = 0
-        self._n_labels = 0
-        self._label = "entry"
+        self.body = body or Body()
+        self.lines = self.body.lines
+        self.declared = self.body.declared
+
+    def of_width(self, width: int) -> Lanes:
+        """Return a writer of the same body for another number of lanes; 1 for single numbers."""
+        return Lanes(self.element, width, self.body)
 
     def _vector(self, scalar: str) -> str:
         return f"<{self.width} x {scalar}>" if self.width > 1 else scalar
@@ -68,8 +85,8 @@ class Lanes:
 
     def register(self, text: str) -> str:
         """Append an instruction and return the register that holds its result."""
-        self._n_registers += 1
-        name = f"%v{self._n_registers}"
+        self.body.n_registers += 1
+        name = f"%v{self.body.n_registers}"
         self.lines.append(f"  {name} = {text}")
         return name
 
@@ -215,6 +232,23 @@ class Lanes:
             f"shufflevector {self.real} {first}, {self.real} poison, <{self.width} x i32> zeroinitializer"
         )
 
+    def spread_integer(self, value: str) -> str:
+        """Return a single integer in all lanes."""
+        if self.width == 1:
+            return value
+        kind = self.int.split(" x ")[1][:-1]
+        first = self.register(f"insertelement {self.int} poison, {kind} {value}, i64 0")
+        return self.register(
+            f"shufflevector {self.int} {first}, {self.int} poison, <{self.width} x i32> zeroinitializer"
+        )
+
+    def lane_numbers(self) -> str:
+        """Return the constant 0, 1, 2, ... along the lanes."""
+        if self.width == 1:
+            return "0"
+        kind = self.int.split(" x ")[1][:-1]
+        return f"<{', '.join(f'{kind} {lane}' for lane in range(self.width))}>"
+
     def shuffle(self, a: str, b: str, places: Sequence[int]) -> str:
         """Pick lanes of two vectors by place: those of ``b`` count on from those of ``a``; -1 is any."""
         listed = ", ".join("i32 poison" if place < 0 else f"i32 {place}" for place in places)
@@ -232,13 +266,13 @@ class Lanes:
 
     def label(self, name: str) -> str:
         """Return a fresh label."""
-        self._n_labels += 1
-        return f"{name}{self._n_labels}"
+        self.body.n_labels += 1
+        return f"{name}{self.body.n_labels}"
 
     def start_block(self, label: str) -> None:
         """Begin a basic block; the one before must have ended with a branch."""
         self.lines.append(f"{label}:")
-        self._label = label
+        self.body.label = label
 
     @contextmanager
     def loop(
@@ -272,7 +306,7 @@ class Lanes:
               br i1 %more, label %loop1, label %done1
         """
         carried = list(carried)
-        head, before = self.label(name), self._label
+        head, before = self.label(name), self.body.label
         self.line(f"br label %{head}")
         self.start_block(head)
         # Phi nodes name values that come later: their lines are completed at the end.
@@ -285,7 +319,7 @@ class Lanes:
         more = self.register(f"icmp slt i64 {following}, {stop}")
         done = self.label("done")
         self.line(f"br i1 {more}, label %{head}, label %{done}")
-        latch = self._label
+        latch = self.body.label
         firsts = [("i64", str(start), following, index)]
         firsts += [
             (type_, first, last, register)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hotloop.engines.eager import EagerEngine
 from hotloop.engines.interface import Engine
+from hotloop.engines.native import NativeEngine
 from hotloop.engines.task import Task
 from hotloop.errors import ArgumentError, DeviceError, UnsupportedError, nearest
 from hotloop.hardware import available_accelerator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "ENGINE_NAMES", "check_engine_name", "choose_device", "choose_engine", "choose_threads"]
 
-ENGINES: Mapping[str, Engine] = {"eager": EagerEngine()}
+ENGINES: Mapping[str, Engine] = {"native": NativeEngine(), "eager": EagerEngine()}
 """Fastest first: ``auto`` takes the first that does not refuse."""
 
 ENGINE_NAMES = ("auto", "eager", "native", "graph")
@@ -67,15 +68,15 @@ def choose_engine(name: str, task: Task) -> tuple[Engine, str]:
     check_engine_name(name)
     if name != "auto":
         engine = ENGINES[name]
-        if reason := engine.refusal(task):
-            raise UnsupportedError(f"engine {name!r} cannot run this task", why=reason, do='use engine="auto"')
+        if refused := engine.refusal(task):
+            raise refused
         return engine, f"{name} was asked for"
     refusals: list[str] = []
     for engine in ENGINES.values():
-        reason = engine.refusal(task)
-        if reason is None:
-            return engine, "; ".join(refusals) or "eager runs every module as it is, hooks included"
-        refusals.append(f"{engine.name} cannot: {reason}")
+        refused = engine.refusal(task)
+        if refused is None:
+            return engine, "; ".join(refusals) or f"{engine.name}, the fastest engine, can compile all of it"
+        refusals.append(f"{engine.name} cannot: {refused.what}, {refused.why}")
     raise AssertionError("eager refuses nothing")
 
 

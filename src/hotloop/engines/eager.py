@@ -53,9 +53,8 @@ class EagerEngine:
 
     name = "eager"
 
-    def refusal(self, task: Task) -> str | None:
+    def refusal(self, task: Task) -> None:
         """Return None: there is no task that eager cannot run."""
-        return None
 
     def prepare(self, task: Task) -> EagerSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
@@ -150,6 +149,12 @@ class EagerSession:
         if state.optimizer is not None:
             self._task.optimizer.load_state_dict(clone(state.optimizer))
         restore_generators(state.generators)
+
+    def publish(self) -> None:
+        """Do nothing: model and optimizer are what is trained."""
+
+    def adopt(self) -> None:
+        """Do nothing: model and optimizer are what is trained."""
 
     def close(self) -> None:
         """Put model and optimizer state back where they were; see :class:`hotloop.engines.interface.Session`."""

@@ -7,6 +7,7 @@
     loss    = session.evaluate()                    #   the same numbers
     saved   = session.state()
     session.load_state(saved)                       # back to that step, exactly
+    session.publish(); session.adopt()              # model and optimizer up to date; and taken as they are
     session.close()                                 # the model is the caller's again
 
 A new engine is one file with these two classes and one row in ``engines/choose.py``.
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.engines.task import Task
+from hotloop.errors import UnsupportedError
 
 __all__ = ["Engine", "FloatArray", "Session", "State"]
 
@@ -85,8 +87,14 @@ class Session(Protocol):
     def load_state(self, state: State) -> None:
         """Stand where ``state`` was taken; parts that it lacks stay as they are."""
 
+    def publish(self) -> None:
+        """Let model and optimizer hold what has been learned so far, for whoever looks at them between steps."""
+
+    def adopt(self) -> None:
+        """Go on from what model and optimizer hold: somebody may have changed them."""
+
     def close(self) -> None:
-        """Put the model and the optimizer's state back on the device where they were."""
+        """Let model and optimizer hold what has been learned, on the device where they were."""
 
 
 class Engine(Protocol):
@@ -94,7 +102,7 @@ class Engine(Protocol):
 
     name: str
 
-    def refusal(self, task: Task) -> str | None:
+    def refusal(self, task: Task) -> UnsupportedError | None:
         """Return why this engine cannot run the task, or None if it can."""
 
     def prepare(self, task: Task) -> Session:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hotloop.engines.probe import Probe
 
@@ -82,6 +82,8 @@ class Task:
         CPU threads to use; None leaves torch's number.
     probe : Probe, optional
         What one forward pass showed.
+    findings : dict
+        What an engine found out when asked whether it can run the task, for when it does.
     """
 
     model: torch.nn.Module
@@ -97,6 +99,7 @@ class Task:
     device: str
     threads: int | None
     probe: Probe | None
+    findings: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def batch_starts(self) -> tuple[int, ...]:

@@ -38,6 +38,10 @@ class OptimizerRule(ABC):
         """A rule that writes the same update: what differs between the two is in the scalars alone."""
 
     @abstractmethod
+    def is_steady(self, step: int) -> bool:
+        """Whether from this step on the scalars depend on nothing but the learning rate."""
+
+    @abstractmethod
     def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
         """Return the numbers of each step.
 
@@ -83,6 +87,10 @@ class Sgd(OptimizerRule):
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         """The running sum of gradients, where there is momentum."""
         return ("momentum_buffer",) if self.momentum else ()
+
+    def is_steady(self, step: int) -> bool:
+        """From the second step on, if there is momentum."""
+        return step > 0 or not self.momentum
 
     def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
         """Return lr and, at each step, what is kept of the buffer and taken of the gradient."""
@@ -140,6 +148,10 @@ class Adam(OptimizerRule):
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         """Running means of the gradient and of its square, and the largest of the latter for AMSGrad."""
         return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ()))
+
+    def is_steady(self, step: int) -> bool:
+        """Never: the bias corrections change with each step."""
+        return False
 
     def scalars(self, lr: FloatArray, step: FloatArray) -> Mapping[str, FloatArray]:
         """Return step size, bias correction and the constants."""

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["keep_mask", "philox", "row_order", "uniforms_of_torch"]
+__all__ = ["keep_mask", "philox", "row_order", "row_order_half_bits", "row_order_keys", "uniforms_of_torch"]
 
 UInt32Array = NDArray[np.uint32]
 
@@ -118,8 +118,8 @@ def row_order(n_rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
     permuted again until it lands inside (cycle walking). Each position is computed from its own number alone, so
     compiled code needs no table. Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
     """
-    keys = _round_keys(seed, epoch)
-    half = max(_SMALLEST_DOMAIN_BITS, (n_rows - 1).bit_length()) + 1 >> 1
+    keys = list(row_order_keys(seed, np.array([epoch]))[0])
+    half = row_order_half_bits(n_rows)
     order = np.empty(n_rows, dtype=np.int64)
     for start in range(0, n_rows, _BLOCK):
         stop = min(start + _BLOCK, n_rows)
@@ -128,6 +128,19 @@ def row_order(n_rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
             place[outside] = _feistel(place[outside], keys, half)
         order[start:stop] = place
     return order
+
+
+def row_order_keys(seed: int, epochs: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the round keys of :func:`row_order` for each of several epochs; uint32 of shape (epochs, 8)."""
+    wide = np.asarray(epochs, dtype=np.uint64)
+    low, high = wide & np.uint64(0xFFFFFFFF), wide >> np.uint64(32)
+    halves = [philox((part, 0, low, np.uint64(_ROW_ORDER << 16) | high), seed) for part in (0, 1)]
+    return np.ascontiguousarray(np.stack([*halves[0], *halves[1]], axis=-1)[:, :_FEISTEL_ROUNDS])
+
+
+def row_order_half_bits(n_rows: int) -> int:
+    """Return half the bits of the numbers that :func:`row_order` permutes."""
+    return max(_SMALLEST_DOMAIN_BITS, (n_rows - 1).bit_length()) + 1 >> 1
 
 
 def keep_mask(
@@ -159,11 +172,6 @@ def keep_mask(
     offset = first - first // 4 * 4
     chosen = words.reshape(-1)[offset : offset + n_rows * n_columns].reshape(n_rows, n_columns)
     return chosen >= np.uint64(round(p * 2**32))
-
-
-def _round_keys(seed: int, epoch: int) -> list[np.uint32]:
-    first, second = (philox((part, 0, epoch & 0xFFFFFFFF, _ROW_ORDER << 16 | epoch >> 32), seed) for part in (0, 1))
-    return [np.uint32(word) for word in (*first, *second)][:_FEISTEL_ROUNDS]
 
 
 def _feistel(value: UInt32Array, keys: list[np.uint32], half: int) -> UInt32Array:

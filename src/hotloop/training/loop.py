@@ -187,8 +187,10 @@ class TrainingLoop:
         if at_end and (callbacks := self._plan.callbacks_at(epoch)):
             task = self.task
             moment = Moment(epoch, self.recorder.last_loss, self.validation.last_loss, task.model, task.optimizer)
+            self._session.publish()
             for callback in callbacks:
                 callback(moment)
+            self._session.adopt()
             if self._schedule is not None:
                 self._schedule.reread()
             if self._has_lost_weights():

@@ -1,0 +1,137 @@
+"""Pass: choose how many rows, features and products are worked on at once.
+
+A matrix product keeps a tile of its result in registers: m vectors of rows times n features, with m vectors of one
+operand and one number of the other beside it, so that ``m * n + m + 1`` must not exceed the registers (LIBXSMM's rule).
+A gradient keeps p times q sums, and their p + q operands pass by one at a time. Larger tiles load less for each product;
+tiles that divide the whole leave no remainder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from hotloop.compiler.plan import BlockPlan, Kernel, Plan, Reduction
+from hotloop.compiler.target import Target
+
+__all__ = ["RowsShape", "choose_tiles"]
+
+# Blocks of rows at once for a full batch, whose size is known at run time only.
+_FULL_BATCH_BLOCKS = 4
+_MOST_BLOCKS = 8
+# Cycles: a load is half a multiply-add; sums across lanes cost so much for each vector of results.
+_LOAD = 0.3
+_ACROSS_LANES = 45.0
+_TILE_OVERHEAD = 6.0
+
+
+@dataclass(frozen=True)
+class RowsShape:
+    """What is known of the number of rows when compiling.
+
+    Parameters
+    ----------
+    batch_size : int, optional
+        Rows of a minibatch; None for a full batch.
+    blocks : int
+        Vectors of rows in a batch, or at most 4 for a full batch of at least 4: so that nearly all sizes share code.
+    """
+
+    batch_size: int | None
+    blocks: int
+
+    @classmethod
+    def of(cls, n_rows: int, batch_size: int | None, lanes: int) -> RowsShape:
+        """Return the shape for rows in all, rows of a batch (None: full) and lanes."""
+        if batch_size is None:
+            return cls(None, min(-(-n_rows // lanes), _FULL_BATCH_BLOCKS))
+        return cls(batch_size, -(-batch_size // lanes))
+
+
+def choose_tiles(plan: Plan, target: Target, rows: RowsShape) -> Plan:
+    """Return the plan with tiles for this target and number of rows."""
+    m = _blocks_at_once(rows, target.n_registers)
+    step = _tiled(plan.step, target, m, rows.blocks)
+    # Rows that are not trained on come in any number.
+    evaluation = plan.evaluation and _tiled(plan.evaluation, target, _FULL_BATCH_BLOCKS // (32 // target.n_registers), 8)
+    return replace(plan, step=step, evaluation=evaluation)
+
+
+def _tiled(plan: BlockPlan, target: Target, m: int, blocks: int) -> BlockPlan:
+    phases = tuple(
+        replace(
+            phase,
+            kernels=tuple(replace(kernel, tile=_features_at_once(kernel, m, target)) for kernel in phase.kernels),
+            reductions=tuple(_with_tile(plan, reduction, target.n_registers, blocks) for reduction in phase.reductions),
+        )
+        for phase in plan.phases
+    )
+    return replace(plan, phases=phases, rows_at_once=m)
+
+
+def _blocks_at_once(rows: RowsShape, n_registers: int) -> int:
+    """Return the m that makes a whole batch cheapest, remaining blocks being done one by one."""
+    if rows.batch_size is None:
+        return min(rows.blocks, _FULL_BATCH_BLOCKS if n_registers >= 32 else 2)
+    choices = range(1, min(rows.blocks, _MOST_BLOCKS if n_registers >= 32 else 3) + 1)
+
+    def cost(m: int) -> float:
+        full, rest = divmod(rows.blocks, m)
+        return full * m * _cost_of_block(m, n_registers) + rest * _cost_of_block(1, n_registers)
+
+    return min(choices, key=lambda m: (round(cost(m), 6), m))
+
+
+def _cost_of_block(m: int, n_registers: int) -> float:
+    n = _widest(m, n_registers)
+    return 1 + _LOAD * 2 * (1 / n + 1 / m)
+
+
+def _widest(m: int, n_registers: int) -> int:
+    return max((n_registers - 1 - m) // m, 1)
+
+
+def _features_at_once(kernel: Kernel, m: int, target: Target) -> int:
+    """Return the n nearest below the widest tile that makes tiles of nearly one size."""
+    widest = min(_widest(m, target.n_registers), kernel.size)
+    if kernel.contraction is None:
+        return max(min(kernel.size, target.n_registers // (2 * m)), 1)
+    n_tiles = -(-kernel.size // widest)
+    even = -(-kernel.size // n_tiles)
+    # A remainder is a second piece of code; a tile that divides the whole saves it if it is not much smaller.
+    return next((n for n in range(widest, (2 * even) // 3, -1) if kernel.size % n == 0), even)
+
+
+def _with_tile(plan: BlockPlan, reduction: Reduction, n_registers: int, blocks: int) -> Reduction:
+    operation = reduction.operation
+    sizes = [plan.type(name).n_features for name in operation.operands]
+    if operation.op == "sum":
+        return replace(reduction, tile=(min(sizes[0], n_registers // 2), 1))
+    tile = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks)
+    return replace(reduction, tile=tile)
+
+
+@lru_cache(maxsize=1024)
+def _best_tile(n_first: int, n_second: int, has_sum: bool, n_registers: int, blocks: int) -> tuple[int, int]:
+    """Return the (p, q) with the lowest estimate of cycles."""
+    choices = [
+        (p, q)
+        for p in range(1, min(n_first, 8) + 1)
+        for q in range(1, min(n_second, 8) + 1)
+        if p * q + (p if has_sum else 0) + min(p, q) + 1 <= n_registers
+    ]
+
+    def of_tile(p: int, q: int) -> float:
+        # Each sum waits four cycles for itself.
+        return blocks * max(p * q + _LOAD * (p + q), 4) + _ACROSS_LANES / 16 * max(p * q, 8) + _TILE_OVERHEAD
+
+    def cost(p: int, q: int) -> float:
+        (full_p, rest_p), (full_q, rest_q) = divmod(n_first, p), divmod(n_second, q)
+        return (
+            full_p * full_q * of_tile(p, q)
+            + (full_q * of_tile(rest_p, q) if rest_p else 0)
+            + (full_p * of_tile(p, rest_q) if rest_q else 0)
+            + (of_tile(rest_p, rest_q) if rest_p and rest_q else 0)
+        )
+
+    return min(choices, key=lambda tile: cost(*tile))

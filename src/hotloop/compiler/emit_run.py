@@ -1,0 +1,150 @@
+"""The loop around everything as code: steps, batches, epochs; and the loss of rows that are not trained on.
+
+::
+
+    for each step:
+      gather the batch's rows                      unless a full batch is laid out already
+      for each phase: once, kernels, sums          emit_once, emit_rows, emit_reductions
+      each update                                  emit_update
+      losses[step] = loss
+      next batch; after the last one, the next epoch's keys
+"""
+
+from __future__ import annotations
+
+from hotloop.compiler.emit_gather import emit_gather
+from hotloop.compiler.emit_once import Once
+from hotloop.compiler.emit_reductions import emit_reductions
+from hotloop.compiler.emit_rows import emit_rows
+from hotloop.compiler.emit_update import emit_update
+from hotloop.compiler.function import Function, Module, frame_bytes, step_places
+from hotloop.compiler.layout import Layout
+from hotloop.compiler.plan import BlockPlan, Plan
+from hotloop.compiler.target import Target
+
+__all__ = ["FACTS", "emit_program"]
+
+FACTS = ("step_frame_bytes", "n_flat", "n_numbers", "n_sums", "evaluation_frame_bytes", "evaluation_rows_at_once")
+"""64-bit numbers that the compiled code says of itself, in the constant ``facts``."""
+
+_KEY_BYTES = 4 * 8
+
+
+def emit_program(plan: Plan, target: Target) -> str:
+    """Return the LLVM IR of a whole program.
+
+    ``void run(ptr arguments)`` does steps; ``void evaluate(ptr arguments)`` computes the loss of other rows.
+    """
+    element = plan.program.element
+    width = target.lanes(element)
+    module = Module(element, width, Layout.of(plan.program, width), target.function_attributes())
+    written = [*_emit_block(module, plan.step, "step"), emit_gather(module, plan.step, "gather_step")]
+    places = step_places(plan.step, module)
+    clip = dict(plan.step.block.outputs).get("clip")
+    first_slot = 0
+    for number, update in enumerate(plan.updates):
+        written.append(emit_update(module, update, number, first_slot, places, clip, f"update_{number}"))
+        first_slot += len(update.slots)
+    written.append(_emit_run(module, plan))
+    facts = [frame_bytes(plan.step, width * (4 if element == "f32" else 8)), places.n_flat, len(places.numbers), len(places.sums)]
+    if plan.evaluation is not None:
+        written += _emit_block(module, plan.evaluation, "evaluation")
+        written += [emit_gather(module, plan.evaluation, "gather_evaluation"), _emit_evaluate(module, plan.evaluation)]
+        own = step_places(plan.evaluation, module)
+        facts[2:] = [max(facts[2], len(own.numbers)), max(facts[3], len(own.sums))]
+        facts += [frame_bytes(plan.evaluation, width * (4 if element == "f32" else 8)), plan.evaluation.rows_at_once * width]
+    facts += [0] * (len(FACTS) - len(facts))
+    declared = sorted({line for _, lines in written for line in lines})
+    constant = f"@facts = constant [{len(facts)} x i64] [{', '.join(f'i64 {fact}' for fact in facts)}]"
+    return "\n".join([constant, "", *(text for text, _ in written), *declared, ""])
+
+
+def _emit_block(module: Module, plan: BlockPlan, name: str) -> list[tuple[str, set[str]]]:
+    written = []
+    for number, phase in enumerate(plan.phases):
+        if phase.kernels or phase.row_sums:
+            written.append(emit_rows(module, plan, number, f"{name}_rows_{number}"))
+        if phase.reductions:
+            written.append(emit_reductions(module, plan, number, f"{name}_sums_{number}"))
+    return written
+
+
+def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
+    function = Function(module, "run", "ptr %arguments", is_public=True)
+    lanes = function.lanes
+    n_rows, batch_size, steps_per_epoch = (
+        function.count(name) for name in ("n_rows", "batch_size", "steps_per_epoch")
+    )
+    scalars, scalars_stride, losses = function.pointer("scalars"), function.count("scalars_stride"), function.pointer("losses")
+    is_laid_out = lanes.register(f"icmp ne i64 {function.count('is_laid_out')}, 0")
+    keys = function.pointer("keys")
+    stride = lanes.register(f"select i1 {lanes.register(f'icmp eq ptr {keys}, null')}, i64 0, i64 {_KEY_BYTES}")
+    carried = [("i64", function.count("step_of_epoch")), ("ptr", keys)]
+    n_steps = function.count("n_steps")
+    with lanes.loop(0, n_steps, 1, carried, "steps") as loop:
+        step_of_epoch, epoch_keys = loop.carried
+        first = lanes.register(f"mul nsw i64 {step_of_epoch}, {batch_size}")
+        left = lanes.register(f"sub nsw i64 {n_rows}, {first}")
+        is_whole = lanes.register(f"icmp slt i64 {batch_size}, {left}")
+        rows = lanes.register(f"select i1 {is_whole}, i64 {batch_size}, i64 {left}")
+        gathers = lanes.register(f"xor i1 {is_laid_out}, true")
+        with lanes.when(gathers, "gather"):
+            lanes.line(f"call void @gather_step(ptr %arguments, i64 {first}, i64 {rows}, ptr {epoch_keys})")
+        once = _emit_phases(function, plan.step, "step", rows)
+        of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))
+        for number, _ in enumerate(plan.updates):
+            lanes.line(f"call void @update_{number}(ptr %arguments, ptr {of_step})")
+        _store_loss(function, once.number(plan.step.block.output("loss")), lanes.offset(losses, lanes.int_mul(loop.index, 8)))
+        following = lanes.int_add(step_of_epoch, 1)
+        is_over = lanes.register(f"icmp eq i64 {following}, {steps_per_epoch}")
+        next_keys = lanes.offset(epoch_keys, stride)
+        loop.carried = [
+            lanes.register(f"select i1 {is_over}, i64 0, i64 {following}"),
+            lanes.register(f"select i1 {is_over}, ptr {next_keys}, ptr {epoch_keys}"),
+        ]
+    return function.text(), lanes.declared
+
+
+def _emit_phases(function: Function, plan: BlockPlan, name: str, rows: str) -> Once:
+    lanes = function.lanes
+    blocks = lanes.register(f"sdiv i64 {lanes.int_add(rows, lanes.width - 1)}, {lanes.width}")
+    once = Once(function, plan, rows)
+    once.clear_sums()
+    for number, phase in enumerate(plan.phases):
+        once.emit(phase.once)
+        if phase.kernels or phase.row_sums:
+            lanes.line(f"call void @{name}_rows_{number}(ptr %arguments, i64 {blocks}, i64 {rows})")
+        once.finish_sums(phase.row_sums)
+        if phase.reductions:
+            lanes.line(f"call void @{name}_sums_{number}(ptr %arguments, i64 {blocks})")
+    return once
+
+
+def _emit_evaluate(module: Module, plan: BlockPlan) -> tuple[str, set[str]]:
+    """Write the evaluation: rows pass through a few frames, and only sums over them remain."""
+    assert not any(phase.kernels for phase in plan.phases[1:]), "a loss needs its rows once"
+    function = Function(module, "evaluate", "ptr %arguments", is_public=True)
+    lanes = function.lanes
+    n_rows = function.count("n_rows")
+    once = Once(function, plan, n_rows)
+    once.clear_sums()
+    once.emit(plan.phases[0].once)
+    at_once = plan.rows_at_once * lanes.width
+    with lanes.loop(0, n_rows, at_once, name="rows") as loop:
+        left = lanes.register(f"sub nsw i64 {n_rows}, {loop.index}")
+        is_whole = lanes.register(f"icmp slt i64 {at_once}, {left}")
+        rows = lanes.register(f"select i1 {is_whole}, i64 {at_once}, i64 {left}")
+        blocks = lanes.register(f"sdiv i64 {lanes.int_add(rows, lanes.width - 1)}, {lanes.width}")
+        lanes.line(f"call void @gather_evaluation(ptr %arguments, i64 {loop.index}, i64 {rows}, ptr null)")
+        lanes.line(f"call void @evaluation_rows_0(ptr %arguments, i64 {blocks}, i64 {rows})")
+    once.finish_sums(plan.phases[0].row_sums)
+    for phase in plan.phases[1:]:
+        once.emit(phase.once)
+    _store_loss(function, once.number(plan.block.output("loss")), function.pointer("losses"))
+    return function.text(), lanes.declared
+
+
+def _store_loss(function: Function, loss: str, pointer: str) -> None:
+    if function.module.element == "f32":
+        loss = function.lanes.register(f"fpext float {loss} to double")
+    function.lanes.line(f"store double {loss}, ptr {pointer}, align 8")

@@ -1,0 +1,123 @@
+"""The compiler as a list of passes: from a program to code that can be called.
+
+::
+
+    program --eliminate, fold--> program --fuse_elementwise, choose_tiles, reuse_buffers--> plan
+            --emit_program--> LLVM IR --machine_code--> object code --link--> functions
+
+Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept twice: in this
+process, and on disk for the next one, by all that it depends on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from hotloop.compiler.cache import ObjectCache
+from hotloop.compiler.cache_folder import cache_directory
+from hotloop.compiler.cache_keys import cache_key
+from hotloop.compiler.choose_tiles import RowsShape, choose_tiles
+from hotloop.compiler.compiled import CompiledProgram
+from hotloop.compiler.eliminate import eliminate
+from hotloop.compiler.emit_run import emit_program
+from hotloop.compiler.fold import fold
+from hotloop.compiler.fuse_elementwise import fuse_elementwise
+from hotloop.compiler.layout import Layout
+from hotloop.compiler.link import link
+from hotloop.compiler.machine_code import object_code
+from hotloop.compiler.plan import Plan
+from hotloop.compiler.reuse_buffers import reuse_buffers
+from hotloop.compiler.target import Target, host_target
+from hotloop.compiler.watch import Watch
+from hotloop.program.program import Program
+from hotloop.program.verify import verify
+
+__all__ = ["compile_program", "lower", "passes"]
+
+_KEPT_PROGRAMS = 128
+_kept: OrderedDict[tuple[str, Target, RowsShape], CompiledProgram] = OrderedDict()
+_lock = threading.Lock()
+# One thread compiles a program; others that want the same one wait for it.
+_compiling: dict[Any, threading.Lock] = {}
+
+
+def compile_program(program: Program, rows: RowsShape, target: Target | None = None) -> CompiledProgram:
+    """Return the machine code of a program, compiled at most once on this machine.
+
+    Parameters
+    ----------
+    program : Program
+    rows : RowsShape
+    target : Target, optional
+        This machine by default.
+
+    Raises
+    ------
+    UnsupportedError
+        If the program has a loop that cannot be compiled.
+    CompilerError
+        If LLVM refuses what the compiler wrote.
+    """
+    target = target or host_target()
+    key = (program.text, target, rows)
+    with _lock:
+        found = _kept.get(key)
+        if found is not None:
+            _kept.move_to_end(key)
+            return found
+        own = _compiling.setdefault(key, threading.Lock())
+    with own:
+        with _lock:
+            found = _kept.get(key)
+        if found is None:
+            found = _compile(program, rows, target)
+            with _lock:
+                _kept[key] = found
+                while len(_kept) > _KEPT_PROGRAMS:
+                    _kept.popitem(last=False)
+    with _lock:
+        _compiling.pop(key, None)
+    return found
+
+
+def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[str, Program | Plan]]:
+    """Yield what each pass makes of a program, by the pass's name; the first is the program itself."""
+    yield "captured", program
+    # Gradients repeat parts of the forward program; folding exposes more of the same and leaves values unused.
+    yield "eliminate", (program := eliminate(program))
+    yield "fold", (program := fold(program))
+    yield "eliminate", (program := eliminate(program))
+    yield "fuse_elementwise", (plan := fuse_elementwise(program))
+    yield "choose_tiles", (plan := choose_tiles(plan, target, rows))
+    # Last, since what is kept in memory depends on how much is worked on at once.
+    yield "reuse_buffers", reuse_buffers(plan)
+
+
+def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None = None) -> Plan:
+    """Return the plan of a program after all passes, each verified."""
+    watch = watch or Watch()
+    stage: Program | Plan = program
+    for name, stage in watch.stages(passes(program, rows, target)):
+        if isinstance(stage, Program) and watch.verifies:
+            watch.check(name, lambda stage=stage: verify(stage))
+    assert isinstance(stage, Plan)
+    return stage
+
+
+def _compile(program: Program, rows: RowsShape, target: Target) -> CompiledProgram:
+    lanes = target.lanes(program.element)
+    watch = Watch()
+    cache = ObjectCache(cache_directory())
+    key = cache_key(program.text, repr(target), repr(rows))
+    code = None if watch.wants_all_stages else cache.get(key)
+    if code is None:
+        plan = lower(program, rows, target, watch)
+        ir = emit_program(plan, target)
+        watch.code("cpu.ll", ir)
+        code = object_code(ir, target)
+        watch.machine_code(ir, target)
+        cache.put(key, code)
+    return CompiledProgram(program, Layout.of(program, lanes), lanes, link(code))

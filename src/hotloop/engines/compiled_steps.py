@@ -1,0 +1,174 @@
+"""Steps of a compiled program over rows: what the native engine does, without torch.
+
+::
+
+    steps  = CompiledSteps(compiled, fixed, rows, validation, batching)
+    losses = steps.advance(step, n_steps, groups, rates)
+    loss   = steps.evaluate()
+    steps.memory.weight("w0")[:] = ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.compiler.choose_tiles import RowsShape
+from hotloop.compiler.compiled import CompiledProgram, Memory, Rows
+from hotloop.engines.interface import FloatArray
+from hotloop.program.optimizers import OptimizerRule
+from hotloop.program.random import row_order_half_bits, row_order_keys
+
+__all__ = ["Batching", "CompiledSteps", "UpdateRule"]
+
+# Epochs whose permutation keys are computed at once: one call costs as much as some hundred epochs.
+_EPOCHS_OF_KEYS = 512
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How epochs are cut into steps.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows of a step.
+    steps_per_epoch : int
+    is_shuffled : bool
+    is_full : bool
+        Each step takes all rows, in order.
+    seed : int
+        Of the row order.
+    """
+
+    batch_size: int
+    steps_per_epoch: int
+    is_shuffled: bool
+    is_full: bool
+    seed: int
+
+    def shape(self, n_rows: int, lanes: int) -> RowsShape:
+        """Return what the compiler must know of it."""
+        return RowsShape.of(n_rows, None if self.is_full else self.batch_size, lanes)
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """An optimizer's rule for one of the program's updates.
+
+    Parameters
+    ----------
+    rule : OptimizerRule
+    group_index : int
+        Column of the learning rates.
+    first_step : int
+        Updates done before step 0.
+    """
+
+    rule: OptimizerRule
+    group_index: int
+    first_step: int
+
+
+class CompiledSteps:
+    """A compiled program at work.
+
+    Parameters
+    ----------
+    compiled : CompiledProgram
+    fixed : mapping of arrays
+    training : Rows
+    validation : Rows, optional
+    batching : Batching
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledProgram,
+        fixed: Mapping[str, NDArray[Any]],
+        training: Rows,
+        validation: Rows | None,
+        batching: Batching,
+    ):
+        self.compiled, self._batching = compiled, batching
+        self.memory = Memory(compiled, fixed, min(batching.batch_size, len(training)))
+        self._dtype = self.memory.weights.dtype
+        self._keys: NDArray[np.uint32] | None = None
+        self._first_key_epoch = 0
+        self._call = self.memory.arguments(
+            training,
+            batch_size=batching.batch_size,
+            steps_per_epoch=batching.steps_per_epoch,
+            half_bits=row_order_half_bits(len(training)),
+        )
+        self._validation = None if validation is None else self.memory.evaluation_arguments(validation)
+        self._is_laid_out = False
+
+    def advance(self, step: int, n_steps: int, updates: Sequence[UpdateRule], rates: FloatArray) -> FloatArray:
+        """Do steps from 0-based ``step`` on.
+
+        Parameters
+        ----------
+        step, n_steps : int
+        updates : sequence of UpdateRule
+            One for each of the program's updates.
+        rates : float64 array of shape (epochs touched or 1, parameter groups)
+
+        Returns
+        -------
+        float64 array of shape (n_steps,)
+            The loss of each step, before its update.
+        """
+        first_epoch, step_of_epoch = divmod(step, self._batching.steps_per_epoch)
+        last_epoch = (step + n_steps - 1) // self._batching.steps_per_epoch
+        losses = np.empty(n_steps)
+        scalars = self._scalars(step, n_steps, updates, rates)
+        stride = scalars.strides[0] if len(scalars) > 1 else 0
+        call = self._call
+        call.set(keys=self._keys_of(first_epoch, last_epoch), step_of_epoch=step_of_epoch, scalars_stride=stride)
+        done = 0
+        if self._batching.is_full and not self._is_laid_out:
+            # The first step lays the rows out; they stay where they are.
+            call.set(n_steps=1, is_laid_out=0, scalars=scalars, losses=losses)
+            self.compiled.run(call.address)
+            self._is_laid_out, done = True, 1
+        if done < n_steps:
+            rest = scalars[done:] if len(scalars) > 1 else scalars
+            call.set(n_steps=n_steps - done, is_laid_out=int(self._is_laid_out), scalars=rest, losses=losses[done:])
+            self.compiled.run(call.address)
+        return losses
+
+    def evaluate(self) -> float:
+        """Return the loss over the validation rows."""
+        assert self._validation is not None, "evaluate() without validation rows"
+        loss = np.empty(1)
+        self._validation.set(losses=loss)
+        self.compiled.evaluate(self._validation.address)
+        return float(loss[0])
+
+    def _scalars(self, step: int, n_steps: int, updates: Sequence[UpdateRule], rates: FloatArray) -> NDArray[Any]:
+        """Return the scalars of each step, one row each, or a single row that holds for all steps."""
+        is_steady = all(update.rule.is_steady(update.first_step + step) for update in updates)
+        at = np.arange(step, step + (1 if is_steady and len(rates) == 1 else n_steps), dtype=np.float64)
+        epoch = at.astype(np.int64) // self._batching.steps_per_epoch - step // self._batching.steps_per_epoch
+        columns: list[FloatArray] = []
+        for update in updates:
+            lr = rates[epoch if len(rates) > 1 else np.zeros(len(at), dtype=np.int64), update.group_index]
+            columns += update.rule.scalars(lr, at + update.first_step).values()
+        with np.errstate(over="ignore"):
+            return np.stack(columns, axis=1).astype(self._dtype)
+
+    def _keys_of(self, first_epoch: int, last_epoch: int) -> NDArray[np.uint32] | None:
+        """Return the round keys from an epoch on, or None for rows in order."""
+        if not self._batching.is_shuffled:
+            return None
+        first = self._first_key_epoch
+        if self._keys is None or first_epoch < first or last_epoch >= first + len(self._keys):
+            # One more: the loop moves on to the next epoch's keys before it ends.
+            epochs = np.arange(first_epoch, max(last_epoch + 2, first_epoch + _EPOCHS_OF_KEYS))
+            self._keys, self._first_key_epoch = row_order_keys(self._batching.seed, epochs), first_epoch
+        return self._keys[first_epoch - self._first_key_epoch :]

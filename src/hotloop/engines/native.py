@@ -1,0 +1,208 @@
+"""The native engine: the whole run compiled to one function, on the CPU.
+
+Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk. While a
+session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that eager
+torch can go on from there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.capture import Captured, NotCaptured, capture, read_slots, write_slots
+from hotloop.capture.optimizers import read_group_again, read_rule_again
+from hotloop.compiler.compiled import CompiledProgram, Rows
+from hotloop.compiler.pipeline import compile_program
+from hotloop.compiler.target import host_target
+from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
+from hotloop.engines.interface import FloatArray, State
+from hotloop.engines.losses import RowLoss
+from hotloop.engines.task import Rows as TorchRows
+from hotloop.engines.task import Task
+from hotloop.engines.torch_state import clone
+from hotloop.errors import UnsupportedError
+
+__all__ = ["NativeEngine", "NativeSession"]
+
+
+class NativeEngine:
+    """Runs what can be captured."""
+
+    name = "native"
+
+    def refusal(self, task: Task) -> UnsupportedError | None:
+        """Return why the task cannot be compiled, or None; see :class:`hotloop.engines.interface.Engine`."""
+        try:
+            _captured(task)
+        except UnsupportedError as error:
+            return error
+        return None
+
+    def prepare(self, task: Task) -> NativeSession:
+        """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
+        captured = _captured(task)
+        batching = _batching(task)
+        lanes = host_target().lanes(captured.program.element)
+        compiled = compile_program(captured.program, batching.shape(len(task.training), lanes))
+        return NativeSession(task, captured, compiled, batching)
+
+
+class NativeSession:
+    """A task under way in machine code; see :class:`hotloop.engines.interface.Session`.
+
+    Parameters
+    ----------
+    task : Task
+    captured : Captured
+    compiled : CompiledProgram
+    batching : Batching
+    """
+
+    def __init__(self, task: Task, captured: Captured, compiled: CompiledProgram, batching: Batching):
+        self.step = 0
+        self.notes: tuple[str, ...] = ()
+        self._task, self._captured = task, captured
+        self._groups = list(captured.groups)
+        validation = None if task.validation is None else _rows(task.validation)
+        self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
+        self.adopt()
+
+    def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
+        """Do the next steps; see :class:`hotloop.engines.interface.Session`."""
+        if lr_table is None:
+            rates = np.array([[float(group["lr"]) for group in self._task.optimizer.param_groups]])
+        else:
+            rates = lr_table
+        losses = self._steps.advance(self.step, n_steps, self._rules(anew=lr_table is not None), rates)
+        self.step += n_steps
+        if lr_table is not None:
+            self._set_rates(lr_table[-1])
+        return losses
+
+    def evaluate(self) -> float:
+        """Return the loss over the validation rows; see :class:`hotloop.engines.interface.Session`."""
+        return self._steps.evaluate()
+
+    def state(self, *, weights_only: bool = False) -> State:
+        """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        self.publish()
+        weights = {name: clone(value) for name, value in self._task.model.state_dict().items()}
+        optimizer = None if weights_only else clone(self._task.optimizer.state_dict())
+        return State(self.step, weights, optimizer, {})
+
+    def load_state(self, state: State) -> None:
+        """Stand where ``state`` was taken; see :class:`hotloop.engines.interface.Session`."""
+        self.publish()
+        self.step = state.step
+        self._task.model.load_state_dict(state.model)
+        if state.optimizer is not None:
+            self._task.optimizer.load_state_dict(clone(state.optimizer))
+        self.adopt()
+
+    def publish(self) -> None:
+        """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
+        import torch
+
+        memory = self._steps.memory
+        with torch.no_grad():
+            for name, parameter in self._captured.weights.items():
+                if parameter.requires_grad:
+                    parameter.copy_(torch.from_numpy(memory.weight(name)).view(parameter.shape))
+        for number, group in enumerate(self._groups):
+            slots = {
+                slot: np.concatenate([memory.slot(number, slot, name) for name in self._names(number)])
+                for slot in group.rule.slots
+            }
+            write_slots(self._task.optimizer, group, slots, self.step - self._adopted_at)
+
+    def adopt(self) -> None:
+        """Take weights, slots and settings from model and optimizer; see :class:`hotloop.engines.interface.Session`."""
+        memory = self._steps.memory
+        for name, parameter in self._captured.weights.items():
+            memory.weight(name)[:] = parameter.detach().reshape(-1).numpy()
+        self._groups = [read_group_again(self._task.optimizer, group) for group in self._groups]
+        self._adopted_at = self.step
+        for number, group in enumerate(self._groups):
+            place = 0
+            slots = read_slots(self._task.optimizer, group) if group.first_step else {}
+            for name in self._names(number):
+                size = memory.weight(name).size
+                for slot in group.rule.slots:
+                    memory.slot(number, slot, name)[:] = slots[slot][place : place + size] if slots else 0.0
+                place += size
+
+    def close(self) -> None:
+        """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
+        self.publish()
+
+    def _names(self, number: int) -> tuple[str, ...]:
+        return self._captured.program.updates[number].weights
+
+    def _rules(self, *, anew: bool) -> list[UpdateRule]:
+        """Return the rules of the program's updates; ``anew`` where a schedule may have changed more than rates."""
+        rules = [read_rule_again(self._task.optimizer, group) if anew else group.rule for group in self._groups]
+        return [
+            UpdateRule(rule, group.group_index, group.first_step - self._adopted_at)
+            for rule, group in zip(rules, self._groups, strict=True)
+        ]
+
+    def _set_rates(self, rates: NDArray[np.float64]) -> None:
+        for group, rate in zip(self._task.optimizer.param_groups, rates.tolist(), strict=True):
+            if hasattr(group["lr"], "fill_"):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def _captured(task: Task) -> Captured:
+    """Return the task as a program; what is found out is kept with the task."""
+    if "native" not in task.findings:
+        try:
+            task.findings["native"] = _capture(task)
+        except UnsupportedError as error:
+            task.findings["native"] = error
+    found = task.findings["native"]
+    if isinstance(found, UnsupportedError):
+        raise found
+    return found  # type: ignore[no-any-return]
+
+
+def _capture(task: Task) -> Captured:
+    X, y = task.training.X, task.training.y
+    if task.device != "cpu" or any(parameter.device.type != "cpu" for parameter in task.model.parameters()):
+        raise NotCaptured("this task", "compiled code runs on the CPU", 'use device="cpu"')
+    if X.ndim != 2 or not X.is_floating_point():
+        raise NotCaptured(f"X of shape {tuple(X.shape)}", "compiled code takes rows of real numbers", "flatten X")
+    row_loss = RowLoss.of(task.loss)
+    is_labels = not y.is_floating_point() and y.ndim == 1
+    every_y = [rows.y for rows in (task.training, task.validation) if rows is not None]
+    ignored = None if row_loss is None else row_loss.ignore_index
+    return capture(
+        task.model,
+        task.loss,
+        task.optimizer,
+        n_features=X.shape[1],
+        target="labels" if is_labels else "numbers",
+        has_row_weight=task.training.weight is not None,
+        has_validation=task.validation is not None,
+        ignores_labels=is_labels and any(bool((labels == ignored).any()) for labels in every_y),
+        clip_grad_norm=task.clip_grad_norm,
+    )
+
+
+def _batching(task: Task) -> Batching:
+    return Batching(
+        batch_size=task.batch_size,
+        steps_per_epoch=task.steps_per_epoch,
+        is_shuffled=task.shuffle,
+        is_full=not task.shuffle and task.batch_size >= len(task.training),
+        seed=task.seed,
+    )
+
+
+def _rows(rows: TorchRows) -> Rows:
+    """Return the rows as arrays that share the tensors' memory wherever they can."""
+    arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in (rows.X, rows.y)]
+    weight = None if rows.weight is None else rows.weight.detach().cpu().contiguous().numpy()
+    return Rows(arrays[0], arrays[1], weight)
