@@ -25,6 +25,7 @@ _COMMANDS = (
     ("train", "hotloop.cli.train:train", "Train a network on a table."),
     ("predict", "hotloop.cli.predict:predict", "Predict with a saved run."),
     ("devices", "hotloop.cli.devices:devices", "Show what machine this is."),
+    ("layers", "hotloop.cli.layers:layers", "Show which layers, losses and optimizers are compiled."),
 )
 
 _EXIT_USAGE = 2
