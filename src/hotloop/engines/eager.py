@@ -52,6 +52,7 @@ class EagerEngine:
     """Runs whatever torch runs."""
 
     name = "eager"
+    compiles = False
 
     def refusal(self, task: Task) -> None:
         """Return None: there is no task that eager cannot run."""
@@ -181,7 +182,7 @@ class EagerSession:
             return
         order = self._row_order(epoch)
         for index in steps[: task.steps_per_epoch - steps.start]:
-            start, stop = task.batch(index)
+            start, stop = task.epoch.batch(index)
             if order is None:
                 chosen = slice(start, stop)
                 yield rows.X[chosen], rows.y[chosen], None if rows.weight is None else rows.weight[chosen]

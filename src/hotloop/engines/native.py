@@ -30,6 +30,7 @@ class NativeEngine:
     """Runs what can be captured."""
 
     name = "native"
+    compiles = True
 
     def refusal(self, task: Task) -> UnsupportedError | None:
         """Return why the task cannot be compiled, or None; see :class:`hotloop.engines.interface.Engine`."""

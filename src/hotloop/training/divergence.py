@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hotloop.engines.interface import Session
 from hotloop.training.history import History
 
@@ -92,7 +94,9 @@ def _not_finite(session: Session) -> list[str]:
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether all is finite; whole numbers, and what is no tensor at all, always are."""
+    """Whether all is finite; whole numbers, and what is neither array nor tensor, always are."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind != "f" or bool(np.isfinite(value).all())
     import torch
 
     return not (isinstance(value, torch.Tensor) and value.is_floating_point()) or bool(value.isfinite().all())

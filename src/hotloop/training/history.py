@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hotloop.engines.interface import FloatArray, Session, State
-from hotloop.training.schedule import LearningRates
+
+if TYPE_CHECKING:
+    from hotloop.training.schedule import LearningRates
 
 __all__ = ["History"]
 

@@ -6,10 +6,10 @@ import math
 import operator
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,108 +17,77 @@ from numpy.typing import NDArray
 
 from hotloop.capture import from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads
-from hotloop.engines.interface import Engine
 from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.probe import check_single_row, probe
 from hotloop.engines.task import Rows, Task
-from hotloop.errors import ArgumentError, Interrupted
+from hotloop.errors import ArgumentError
+from hotloop.program.network import Network
 from hotloop.program.random import row_order
-from hotloop.runs.run import Run
 from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
-from hotloop.training.checkpoint import Checkpoint, saved_seed
+from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
 from hotloop.training.fingerprint import fingerprint_of
-from hotloop.training.loop import TrainingLoop
 from hotloop.training.plan import Plan
-from hotloop.training.recorder import Recorder
+from hotloop.training.prepared import Prepared
 from hotloop.training.schedule import LearningRates
 from hotloop.training.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["PreparedModule", "prepare"]
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A training run that has been checked and can start.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedModule(Prepared[Task]):
+    """A torch module that can be trained."""
 
-    Parameters
-    ----------
-    task : Task
-    plan : Plan
-    engine : Engine
-    why_engine, why_device : str
-        Why this engine and this device, in a clause each.
-    notes : tuple of str
-        What was converted.
-    settings : Settings
-        As given.
-    """
-
-    task: Task
-    plan: Plan
-    engine: Engine
-    why_engine: str
-    why_device: str
-    notes: tuple[str, ...]
     settings: Settings
 
-    def run(self) -> Run:
-        """Train.
+    def fingerprint(self) -> str:
+        """Return the digest of all that a checkpoint must agree with."""
+        return fingerprint_of(self.task, self.plan, self.settings)
 
-        Raises
-        ------
-        Interrupted
-            On Ctrl-C, carrying the run so far.
-        """
-        task, plan, settings = self.task, self.plan, self.settings
-        checkpoint = None
-        if settings.checkpoint is not None:
-            fingerprint = fingerprint_of(task, plan, settings)
-            checkpoint = Checkpoint(os.fspath(settings.checkpoint), fingerprint, task.seed)
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        with _only_user(task.model):
-            schedule = LearningRates(settings.schedule, task.optimizer) if settings.schedule is not None else None
-            recorder = Recorder(task.steps_per_epoch, plan.record_every, _shares(task))
-            loop = TrainingLoop(self.engine, task, plan, recorder, schedule, checkpoint)
-            weights = loop.run()
-        run = self._run_of(loop, weights, started_at)
-        if loop.signal_number is not None:
-            raise Interrupted(run, loop.signal_number)
-        return run
+    def shares(self) -> Callable[[int], NDArray[np.float64]]:
+        """Return each step's share of the rows, or of their weights where they have any."""
+        return _shares(self.task)
 
-    def _run_of(self, loop: TrainingLoop, weights: dict[str, Any], started_at: str) -> Run:
-        losses, recorded_at = loop.recorder.records()
-        validation_losses, validated_at = loop.validation.records()
+    def schedule(self) -> LearningRates | None:
+        """Return the learning rates that the scheduler gives."""
+        schedule = self.settings.schedule
+        return None if schedule is None else LearningRates(schedule, self.task.optimizer)
+
+    def only_user(self) -> AbstractContextManager[None]:
+        """Keep two threads from training one model at once."""
+        return _only_user(self.task.model)
+
+    def learned(self, weights: dict[str, Any]) -> tuple[Network | None, dict[str, Any], str]:
+        """Return the model as layers, with arrays, where it is nothing else; or else its state dict on the CPU."""
         network = from_module(self.task.model)
         kept = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
-        return Run(
-            losses=losses,
-            recorded_at=recorded_at,
-            validation_losses=validation_losses,
-            validated_at=validated_at,
-            epochs=loop.recorder.epochs,
-            best_epoch=loop.validation.best_epoch,
-            duration_s=loop.duration_s,
-            prepare_s=0.0,
-            engine=self.engine.name,
-            device=loop.task.device,
-            why=f"{self.why_engine}; {self.why_device}",
-            stopped=loop.stopped,
-            stopped_why=loop.stopped_why,
-            seed=self.task.seed,
-            notes=(*self.notes, *loop.notes),
-            settings=_as_data(self.task, self.settings),
-            network=network,
-            weights=kept if network is None else {name: tensor.numpy() for name, tensor in kept.items()},
-            module_name=type(self.task.model).__qualname__,
-            started_at=started_at,
-        )
+        if network is not None:
+            kept = {name: tensor.numpy() for name, tensor in kept.items()}
+        return network, kept, type(self.task.model).__qualname__
+
+    def settings_as_data(self) -> dict[str, object]:
+        """Return the settings of the run as JSON can hold them."""
+        task, settings = self.task, self.settings
+        group = task.optimizer.param_groups[0]
+        numbers = {name: value for name, value in group.items() if isinstance(value, (bool, int, float, tuple))}
+        return {
+            "loss": loss_name(task.loss),
+            "optimizer": type(task.optimizer).__name__,
+            **{f"optimizer_{name}": value for name, value in numbers.items() if value is not math.inf},
+            "batch_size": task.batch_size,
+            "rows": len(task.training),
+            "shuffle": task.shuffle,
+            "drop_last": task.drop_last,
+            "schedule": None if settings.schedule is None else type(settings.schedule).__name__,
+            **settings.numbers,
+        }
 
 
-def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepared:
+def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> PreparedModule:
     """Return the run that these arguments of :func:`hotloop.fit` describe; see there for what is raised."""
     check_engine_name(settings.engine)
     check_settings(settings)
@@ -153,16 +122,19 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         threads=choose_threads(settings.threads, model, size),
         probe=trial,
     )
-    plan = Plan(
-        epochs=operator.index(settings.epochs),
-        record_every=operator.index(settings.record_every),
-        validate_every=operator.index(settings.validate_every) if validation else None,
-        patience=None if settings.patience is None else operator.index(settings.patience),
-        callbacks=tuple(settings.callbacks),
-        progress=bool(settings.progress),
-    )
+    started_s = time.perf_counter()
     engine, why_engine = choose_engine(settings.engine, task)
-    return Prepared(task, plan, engine, why_engine, why_device, tuple(notes), settings)
+    return PreparedModule(
+        task=task,
+        plan=Plan.of(settings, validates=validation is not None),
+        engine=engine,
+        why_engine=why_engine,
+        why_device=why_device,
+        capture_s=time.perf_counter() - started_s,
+        notes=tuple(notes),
+        settings=settings,
+        seed=task.seed,
+    )
 
 
 def _rows(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:
@@ -200,13 +172,10 @@ def _seed(settings: Settings) -> int:
 
 def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
     """What each step's loss adds to its epoch's: its rows' share, or its weights' where rows are weighted."""
-    ends = np.array([task.batch(step) for step in range(task.steps_per_epoch)])
-    rows_of_step = (ends[:, 1] - ends[:, 0]).astype(np.float64)
+    ends, uniform = task.epoch.ranges, task.epoch.shares
     row_loss = RowLoss.of(task.loss)
     if row_loss is not None and row_loss.reduction == "sum":
-        uniform = np.full(len(ends), 1 / rows_of_step.sum())
-    else:
-        uniform = rows_of_step / rows_of_step.sum()
+        uniform = np.full(len(ends), 1 / (ends[:, 1] - ends[:, 0]).sum())
     weight = task.training.weight
     if weight is None or len(ends) == 1 or (row_loss is not None and row_loss.reduction == "sum"):
         return lambda epoch: uniform
@@ -219,24 +188,6 @@ def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
         return np.asarray(of_step / (of_step.sum() or 1.0))
 
     return weighted
-
-
-def _as_data(task: Task, settings: Settings) -> dict[str, object]:
-    """The settings of a run as JSON can hold them."""
-    group = task.optimizer.param_groups[0]
-    numbers = {name: value for name, value in group.items() if isinstance(value, (bool, int, float, tuple))}
-    return {
-        "loss": loss_name(task.loss),
-        "optimizer": type(task.optimizer).__name__,
-        **{f"optimizer_{name}": value for name, value in numbers.items() if value is not math.inf},
-        "batch_size": task.batch_size,
-        "rows": len(task.training),
-        "shuffle": task.shuffle,
-        "drop_last": task.drop_last,
-        "schedule": None if settings.schedule is None else type(settings.schedule).__name__,
-        **{name: getattr(settings, name) for name in ("epochs", "record_every", "validate_every", "patience")},
-        **{name: getattr(settings, name) for name in ("clip_grad_norm", "threads")},
-    }
 
 
 # Trying a model out puts torch's generator back afterwards; no other thread may draw a seed meanwhile.
