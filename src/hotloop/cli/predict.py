@@ -9,6 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hotloop.cli.one_line import one_line
+
 __all__ = ["predict"]
 
 
@@ -42,7 +44,7 @@ def predict(
     predictor = load(run)
     prediction = predictor.predict(tables.read(table))
     for note in prediction.notes:
-        print(f"hotloop: note: {note}", file=sys.stderr)
+        print(f"hotloop: note: {one_line(note)}", file=sys.stderr)
     if out is not None:
         prediction.write_csv(out)
     if json:

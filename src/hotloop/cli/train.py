@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import math
 import os
 import re
 import sys
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from hotloop.cli.one_line import one_line
+from hotloop.cli.stopping import stop_at_once, stop_at_whole_steps
 from hotloop.errors import ArgumentError, Interrupted
 from hotloop.training.recipes import Recipe, find_recipe
 
@@ -147,6 +150,9 @@ def train(
     chosen = _with_optional(chosen, batch_size, patience)
     if chosen.print_every < 0:
         raise ArgumentError(f"--print-every is {chosen.print_every}; it must be 0 or more")
+    for option, size in (("--learning-rate", chosen.learning_rate), ("--weight-decay", chosen.weight_decay)):
+        if not math.isfinite(size):
+            raise ArgumentError(f"{option} is {size}; it must be a finite number")
     loaded = tables.read(table)
     directory = _named_directory(out) if out is not None else Path("runs") / _safe_name(loaded.name)
     checkpoint = directory.with_name(directory.name + ".checkpoint")
@@ -160,6 +166,11 @@ def train(
     if not resume:
         # Another run of the same name may have left its state there meanwhile; this one starts anew.
         checkpoint.unlink(missing_ok=True)
+
+    def start(why_device: str, why_engine: str) -> None:
+        console.start(why_device, why_engine)
+        stop_at_whole_steps()
+
     try:
         run = training.run(
             device=device,
@@ -168,7 +179,7 @@ def train(
             record_every=record_every,
             progress=not json,
             checkpoint=checkpoint,
-            on_start=console.start,
+            on_start=start,
             callbacks=console.callbacks(chosen.print_every),
         )
     except Interrupted as interruption:
@@ -178,6 +189,8 @@ def train(
             file=sys.stderr,
         )
         raise
+    finally:
+        stop_at_once()
     saved = run.save(directory, plot=not no_plot)
     checkpoint.unlink(missing_ok=True)
     console.finish(run, training, saved, plot=not no_plot)
@@ -249,7 +262,7 @@ class _Console:
 
     def _line(self, label: str, text: str) -> None:
         if not self._quiet:
-            print(f"{label:<8} {text}", flush=True)
+            print(f"{label:<8} {one_line(text)}", flush=True)
 
 
 def _metrics_text(run: Run, n_test: int) -> str:
