@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 LINE = "hotloop: interrupted\n"
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.tables.large_integers import count_from, origin_of
 from hotloop.tables.pieces import pieces
 
 if TYPE_CHECKING:
@@ -103,8 +104,17 @@ class RawColumn:
     def _is_empty(self) -> bool:
         return self.series.null_count() == len(self.series)
 
-    def numbers(self) -> NDArray[np.float64]:
+    def origin(self, rows: NDArray[np.int64]) -> int:
+        """Return what to count the whole numbers in ``rows`` from to keep all their digits; 0 for all other columns."""
+        return origin_of(self.series, rows)
+
+    def numbers(self, origin: int = 0) -> NDArray[np.float64]:
         """Read as numbers: booleans as 0 and 1, durations in seconds, texts that spell numbers.
+
+        Parameters
+        ----------
+        origin : int
+            What to count them from.
 
         Returns
         -------
@@ -120,6 +130,9 @@ class RawColumn:
 
         if self._is_empty:
             return np.full(len(self.series), np.nan)
+        if origin:
+            exact = self.series.dtype in (nw.Int64, nw.UInt64)
+            return count_from(origin, self.series) if exact else self.numbers() - float(origin)
         if isinstance(self.series.dtype, nw.Duration):
             return _float64(self.series.dt.total_microseconds()) / _MICROSECONDS_PER_SECOND
         if self.kind in ("number", "boolean"):
