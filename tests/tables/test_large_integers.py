@@ -27,6 +27,7 @@ PAIRS = list(enumerate(zip(LARGE, UNSIGNED, strict=True)))
 MAKERS = {
     "polars": lambda values: pl.DataFrame({"id": values, "y": [0.0, 1.0] * 30}),
     "pandas": lambda values: pd.DataFrame({"id": values, "y": [0.0, 1.0] * 30}),
+    "objects": lambda values: pd.DataFrame({"id": pd.Series(values, dtype=object), "y": [0.0, 1.0] * 30}),
     "pandas with gaps": lambda values: pd.DataFrame({"id": pd.array(values, dtype="Int64"), "y": [0.0, 1.0] * 30}),
 }
 
