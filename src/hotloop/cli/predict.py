@@ -50,4 +50,15 @@ def predict(
     if json:
         print(json_module.dumps(prediction.to_json(), indent=2))
     elif out is None:
-        sys.stdout.write(prediction.to_csv())
+        _write_data(prediction.to_csv())
+
+
+def _write_data(text: str) -> None:
+    """Write to standard output in UTF-8: whoever reads data must get all of it, whatever a console can show."""
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    binary.write(text.encode("utf-8", "backslashreplace"))
+    binary.flush()
