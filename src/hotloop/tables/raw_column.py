@@ -240,7 +240,7 @@ def _common_type(values: Sequence[Any]) -> tuple[list[Any], Any]:
     present = [value for value in values if value is not None]
     if all(isinstance(value, (bool, np.bool_)) for value in present):
         return list(values), pl.Boolean
-    if all(isinstance(value, numbers.Integral) and -(1 << 63) <= value < 1 << 63 for value in present):
+    if all(isinstance(value, numbers.Integral) and -(1 << 63) <= int(value) < 1 << 63 for value in present):
         return [None if value is None else int(value) for value in values], pl.Int64
     if all(isinstance(value, (numbers.Real, Decimal)) for value in present):
         return [None if value is None else float(value) for value in values], pl.Float64
