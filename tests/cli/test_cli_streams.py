@@ -60,6 +60,24 @@ def test_what_matplotlib_dislikes_costs_no_run_and_no_line(tmp_path):
     assert (tmp_path / "runs" / "iris" / "loss.png").exists()
 
 
+def test_a_plot_that_fails_costs_no_run(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise RuntimeError('no fonts\\nhere')")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command, environment = [HOTLOOP, *SHORT], _with({"PYTHONPATH": path})
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    said = "the run is saved in runs/iris, its loss curve is not: cannot draw the loss curve. Matplotlib raises "
+    assert f"{said}RuntimeError: no fonts." in done.stderr
+    assert "saved    runs/iris\n" in done.stdout
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["iris"], "the state is not needed any more"
+    assert (tmp_path / "runs/iris/run.json").exists()
+    # What was not asked for cannot fail.
+    command = [HOTLOOP, *SHORT, "--no-plot"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_names_cannot_command_the_terminal(in_process):
     done = in_process("train", "\x1b[31m\n.csv")
     assert done.stderr.startswith("hotloop: cannot read '\\x1b[31m .csv'")

@@ -143,6 +143,5 @@ def _make_streams_safe() -> None:
 
 
 def _quieten_matplotlib() -> None:
-    """Keep matplotlib from refusing a backend that is never used, and from telling where its cache is."""
-    os.environ["MPLBACKEND"] = "agg"
+    """Keep matplotlib from telling where its cache is."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -16,7 +16,7 @@ from cyclopts import Group, Parameter
 
 from hotloop.cli.one_line import one_line
 from hotloop.cli.stopping import stop_at_once, stop_at_whole_steps
-from hotloop.errors import ArgumentError, Interrupted
+from hotloop.errors import ArgumentError, Interrupted, OutputError
 from hotloop.training.recipes import Recipe, find_recipe
 
 if TYPE_CHECKING:
@@ -191,12 +191,26 @@ def train(
         raise
     finally:
         stop_at_once()
-    saved = run.save(directory, plot=not no_plot)
+    saved = run.save(directory)
     checkpoint.unlink(missing_ok=True)
-    console.finish(run, training, saved, plot=not no_plot)
+    # The run is safe before matplotlib, which a machine may have in any state, has its turn.
+    failure = None if no_plot else _plot(run, saved)
+    console.finish(run, training, saved, plot=not no_plot and not failure)
     if run.stopped == "diverged":
         print(f"hotloop: {run.stopped_why}. Try a smaller --learning-rate.", file=sys.stderr)
+    if failure:
+        print(f"hotloop: {one_line(f'the run is saved in {saved}, its loss curve is not: {failure}')}", file=sys.stderr)
+    if failure or run.stopped == "diverged":
         raise SystemExit(1)
+
+
+def _plot(run: Run, saved: Path) -> str | None:
+    """Draw the loss curve into a saved run; return why that failed, if it did."""
+    try:
+        run.plot(saved / "loss.png")
+    except OutputError as error:
+        return error.one_line
+    return None
 
 
 class _Console:
