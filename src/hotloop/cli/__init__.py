@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ _COMMANDS = (
 )
 
 _EXIT_USAGE = 2
+_LEAST_COLUMNS, _MOST_COLUMNS = 40, 500
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -51,6 +53,7 @@ def _run(arguments: list[str]) -> int:
     try:
         _make_streams_safe()
         _quieten_matplotlib()
+        _widen_console()
         return _command(arguments)
     except Interrupted as interruption:
         # The command has said how to go on.
@@ -140,6 +143,15 @@ def _make_streams_safe() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _widen_console() -> None:
+    """Keep help from being laid out in a few columns or in millions, which takes for ever."""
+    given = os.environ.get("COLUMNS", "")
+    columns = shutil.get_terminal_size().columns
+    sensible = min(max(columns, _LEAST_COLUMNS), _MOST_COLUMNS)
+    if given != str(sensible) and (given or columns != sensible):
+        os.environ["COLUMNS"] = str(sensible)
 
 
 def _quieten_matplotlib() -> None:
