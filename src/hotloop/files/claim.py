@@ -63,10 +63,10 @@ def claim(path: Path) -> Claim | None:
     with refusals(path):
         made = [folder for folder in lock.parents if not folder.exists()]
         for attempt in range(_ATTEMPTS):
-            lock.parent.mkdir(parents=True, exist_ok=True)
             try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-            except FileNotFoundError:  # another claim let go of the folder just now
+            except (FileExistsError, FileNotFoundError):  # another claim removed the folder just now
                 if attempt == _ATTEMPTS - 1:
                     raise
                 continue
