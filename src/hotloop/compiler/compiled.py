@@ -129,6 +129,18 @@ class Memory:
         place = self.compiled.layout.weights[name]
         return values[place : place + self.compiled.program.step.types[name].n_features]
 
+    def copy(self) -> list[Array]:
+        """Return copies of weights and slots, for ``restore``."""
+        return [values.copy() for values in self._lasting()]
+
+    def restore(self, copies: list[Array]) -> None:
+        """Put back what :meth:`copy` returned."""
+        for values, copied in zip(self._lasting(), copies, strict=True):
+            values[:] = copied
+
+    def _lasting(self) -> list[Array]:
+        return [self.weights, *(values for slots in self.slots for values in slots.values())]
+
     def arguments(self, rows: Rows, **words: int) -> Arguments:
         """Return the words of a call over these rows."""
         return Arguments(self, rows, words)
