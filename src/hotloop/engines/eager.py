@@ -58,6 +58,9 @@ class EagerEngine:
     def refusal(self, task: Task) -> None:
         """Return None: there is no task that eager cannot run."""
 
+    def output_of_a_row(self, task: Task) -> None:
+        """Return None: the probe tells."""
+
     def prepare(self, task: Task) -> EagerSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
         slices = fit_into_memory(task)

@@ -156,6 +156,9 @@ class Engine(Protocol[OwnTask]):
     def refusal(self, task: OwnTask) -> UnsupportedError | None:
         """Return why this engine cannot run the task, or None if it can."""
 
+    def output_of_a_row(self, task: OwnTask) -> tuple[int, ...] | None:
+        """Return the shape of the model's output for one row, where the engine knows it without trying."""
+
     def prepare(self, task: OwnTask) -> Session:
         """Return a session at step 0, with model and rows on ``task.device``.
 

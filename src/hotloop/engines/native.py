@@ -7,6 +7,9 @@ torch can go on from there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +42,10 @@ class NativeEngine:
         except UnsupportedError as error:
             return error
         return None
+
+    def output_of_a_row(self, task: Task) -> tuple[int, ...]:
+        """Return the shape of the model's output for one row; see :class:`hotloop.engines.interface.Engine`."""
+        return (_captured(task).n_outputs,)
 
     def prepare(self, task: Task) -> NativeSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""

@@ -52,6 +52,10 @@ class NativeLayersEngine:
             return error
         return None
 
+    def output_of_a_row(self, task: LayersTask) -> tuple[int, ...]:
+        """Return the shape of the network's output for one row; see :class:`hotloop.engines.interface.Engine`."""
+        return (task.network.n_outputs,)
+
     def prepare(self, task: LayersTask) -> LayersSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
         program, fixed = _capture(task)
