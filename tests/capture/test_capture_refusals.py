@@ -232,6 +232,16 @@ MODELS = {
     "swallows": (lambda: nn.Sequential(Swallows(), nn.Linear(4, 3)), "'0' (Swallows)", "no rule for Tensor.mean"),
     "random": (lambda: Net(lambda net, x: x if random.random() < 2 else -x), "the model (Net)", "random numbers"),
     "numpy random": (lambda: Net(lambda net, x: x * np.random.rand()), "the model (Net)", "random numbers"),
+    "torch random": (
+        lambda: Net(lambda net, x: x if torch.rand(1).item() < 2 else -x),
+        "the model (Net)",
+        "neither its input nor a parameter",
+    ),
+    "plain tensor decides": (
+        lambda: Net(lambda net, x: x if net.count > 0 else -x, count=torch.ones(1)),
+        "the model (Net)",
+        "neither its input nor a parameter",
+    ),
     "own generator": (
         lambda: Net(lambda net, x: x * net.rng.random(), rng=random.Random(0)),
         "the model (Net)",

@@ -40,7 +40,8 @@ class StandIn(torch.Tensor):
 
     @classmethod
     def _of_shape(cls, follower: Follows, shape: tuple[int, ...]) -> Self:
-        made: Self = torch.Tensor._make_subclass(cls, torch.empty(shape, dtype=follower.dtype, device="meta"))
+        with torch._C.DisableTorchFunction():
+            made: Self = torch.Tensor._make_subclass(cls, torch.empty(shape, dtype=follower.dtype, device="meta"))
         made.follower = follower
         return made
 
