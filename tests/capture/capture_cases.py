@@ -82,7 +82,9 @@ class HandMade(nn.Module):
 
     def forward(self, x):
         h = F.elu(x @ self.w + self.b, alpha=0.7)
-        return torch.mm(-h, self.v) * self.scale - 0.25
+        h = -h
+        h @= self.v
+        return h * self.scale - 0.25
 
 
 class Arithmetic(nn.Module):

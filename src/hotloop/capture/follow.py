@@ -1,4 +1,4 @@
-"""Following a module: its forward runs on stand-ins, which note each function of torch that they meet.
+"""Following a module: its forward runs on stand-ins, and each function of torch that meets one is noted.
 
 It runs on a copy of the module whose parameters are stand-ins too, so that nothing of the original changes.
 

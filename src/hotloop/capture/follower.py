@@ -182,8 +182,6 @@ def _reason(module: torch.nn.Module) -> tuple[str, str | None]:
 
 def _function_name(function: Any) -> str:
     """How people call a function of torch: ``batch_norm``, ``Tensor.sum``, ``Tensor.data``."""
-    if isinstance(function, str):
-        return f"Tensor.{function}"
     owner, name = getattr(function, "__self__", None), getattr(function, "__name__", repr(function))
     if name in ("__get__", "__set__", "__delete__"):
         return f"Tensor.{getattr(owner, '__name__', name)}"
