@@ -98,6 +98,8 @@ class NativeSession:
             rates = lr_table
         losses = self._steps.advance(self.step, n_steps, self._rules(anew=lr_table is not None), rates)
         self.step += n_steps
+        # What torch's schedulers look at before they warn that they were stepped before the optimizer was.
+        self._task.optimizer._opt_called = True  # type: ignore[attr-defined]
         if lr_table is not None:
             self._set_rates(lr_table[-1])
         return losses
