@@ -60,7 +60,9 @@ def check_settings(settings: Settings) -> None:
     if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
         mistakes.append(f"checkpoint is {path!r}; it must be the path of a file")
     mistakes += _callback_mistakes(settings.callbacks)
-    if not callable(loss):
+    if isinstance(loss, type):
+        mistakes.append(f"loss is the class {loss.__name__}; it must be one made from it: {loss.__name__}()")
+    elif not callable(loss):
         mistakes.append(f"loss is {loss!r}; it must be a torch loss, or a function of (output, y)")
     if mistakes:
         raise ArgumentError("; ".join(mistakes), see="help(hotloop.fit)")
