@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hotloop.cli.one_line import one_line
@@ -14,6 +16,27 @@ def test_sizes_of_a_step_are_finite(in_process, tmp_path, option, value):
     assert done.returncode == 2
     assert "must be a finite number" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--epochs", "0"], "See hotloop train --help."),
+        (["--threads", "0"], "See hotloop train --help."),
+        (["--device", "xpu"], "use --device cpu or --device auto. See hotloop devices."),
+    ],
+)
+def test_hints_are_those_of_the_command_line(in_process, arguments, hint):
+    said = in_process("train", "iris", *arguments).stderr
+    assert said.rstrip().lower().endswith(hint.lower())
+    assert "help(" not in said
+    assert '="' not in said
+
+
+def test_a_mistake_before_any_command_has_a_hint_too(in_process, monkeypatch):
+    monkeypatch.setenv("HOTLOOP_DEBUG", "yes")
+    done = in_process()
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize(
