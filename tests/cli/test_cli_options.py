@@ -39,6 +39,19 @@ def test_a_mistake_before_any_command_has_a_hint_too(in_process, monkeypatch):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
+def test_an_undefined_r2_is_left_out_with_a_note(in_process, tmp_path):
+    rows = "".join(f"{row * row % 17},4.5\n" for row in range(40))
+    (tmp_path / "flat.csv").write_text("x,y\n" + rows)
+    done = in_process("train", "flat.csv", "--epochs", "2", "--no-plot")
+    assert done.returncode == 0, done.stderr
+    assert "note     R2 is not defined: the target is the same in every test row.\n" in done.stdout
+    assert "nan" not in done.stdout
+    assert "test     RMSE " in done.stdout
+    document = json.loads((tmp_path / "runs/flat/run.json").read_text())
+    assert set(document["metrics"]) == {"test_rmse"}
+    assert "R2 is not defined: the target is the same in every test row." in document["notes"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"), [("a\nb", "a b"), ("\x1b[31mred", "\\x1b[31mred"), ("城市 '=1'", "城市 '=1'"), ("a\0", "a\\x00")]
 )
