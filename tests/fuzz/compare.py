@@ -65,7 +65,8 @@ def compiling_for(level: str | None) -> Iterator[None]:
         native.host_target, pipeline.host_target = before
 
 
-# -- step by step --------------------------------------------------------------------------------------------------------
+# -- step by step
+# --------------------------------------------------------------------------------------------------------
 
 
 def check_steps(case: Case) -> None:
@@ -111,9 +112,7 @@ class _Eager:
         self.loss = loss.item()
         trained = [p for p in model.parameters() if p.requires_grad]
         self.gradients = [None if p.grad is None else p.grad.double().numpy() for p in trained]
-        self.is_finite = np.isfinite(self.loss) and all(
-            g is None or np.isfinite(g).all() for g in self.gradients
-        )
+        self.is_finite = np.isfinite(self.loss) and all(g is None or np.isfinite(g).all() for g in self.gradients)
         self.loss_scale = abs(self.loss)
         if dtype == torch.float64 and self.is_finite:
             self.scales = scales_of(model, X, y, row_loss, weight, output.grad, 64 * _EPS["float32"])
@@ -169,9 +168,7 @@ def _check_update(case: Case, what: str, built: Built, before: _Snapshot, gradie
                 raise Mismatch(f"{what}: parameter {number} is not trained, and changed")
             continue
         terms = _update_terms(number, before, built, gradients[id(parameter)], case)
-        _judge_update(
-            case, f"{what}: parameter {number}", parameter, exact[0][number], own[0][number], terms["weight"]
-        )
+        _judge_update(case, f"{what}: parameter {number}", parameter, exact[0][number], own[0][number], terms["weight"])
         for slot, value in ours["state"].get(number, {}).items():
             expected, by_torch = (side[1]["state"][number][slot] for side in (exact, own))
             if slot == "step":
@@ -257,7 +254,8 @@ def _check_evaluation(case: Case, built: Built, task, session) -> None:
     _judge(case, "validation loss", loss, truth.loss, own.loss, truth.loss_scale)
 
 
-# -- other ways through the same steps ------------------------------------------------------------------------------------
+# -- other ways through the same steps
+# ------------------------------------------------------------------------------------
 
 
 def check_chunks(case: Case) -> None:
@@ -297,7 +295,8 @@ def _same_bytes(what: str, expected: list[np.ndarray], found: list[np.ndarray]) 
         raise Mismatch(f"{what}: other bytes")
 
 
-# -- the whole of fit -----------------------------------------------------------------------------------------------------
+# -- the whole of fit
+# -----------------------------------------------------------------------------------------------------
 
 
 def check_fit(case: Case, epochs: int = 2) -> None:
@@ -367,11 +366,12 @@ def _compare_numbers(what: str, built: Built, runs, expected_built: Built, expec
             raise Mismatch(f"{what}: {name} {ours} instead of {expected}")
 
 
-# -- parts ----------------------------------------------------------------------------------------------------------------
+# -- parts
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def _judge(case: Case, what: str, ours, exact, own, scale) -> None:
-    """Raise a Mismatch if numbers are further off than the case's dtype allows; ``own`` is what eager torch computes."""
+    """Raise a Mismatch if numbers are further off than the case's dtype allows; ``own``: what eager torch has."""
     ours, exact, own, scale = (np.asarray(value, dtype=np.float64) for value in (ours, exact, own, scale))
     finite = np.isfinite(ours)
     lost = ~finite & np.isfinite(exact) & np.isfinite(own)

@@ -5,8 +5,8 @@
     program --eliminate, fold--> program --fuse_elementwise, choose_tiles, reuse_buffers--> plan
             --emit_program--> LLVM IR --machine_code--> object code --link--> functions
 
-Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept twice: in this
-process, and on disk for the next one, by all that it depends on.
+Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept
+twice: in this process, and on disk for the next one, by all that it depends on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from hotloop.compiler.reuse_buffers import reuse_buffers
 from hotloop.compiler.target import Target, host_target
 from hotloop.compiler.watch import Watch
 from hotloop.program.program import Program
-from hotloop.program.verify import verify
 
 __all__ = ["compile_program", "lower", "passes"]
 
@@ -102,8 +101,8 @@ def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None
     stage: Program | Plan = program
     for name, stage in watch.stages(passes(program, rows, target)):
         if isinstance(stage, Program) and watch.verifies:
-            watch.check(name, lambda stage=stage: verify(stage))
-    assert isinstance(stage, Plan)
+            watch.check(name, stage)
+    assert isinstance(stage, Plan), "the last pass makes a plan"
     return stage
 
 

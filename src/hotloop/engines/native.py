@@ -1,8 +1,9 @@
 """The native engine: the whole run compiled to one function, on the CPU.
 
-Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk. While a
-session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that eager
-torch can go on from there.
+Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk.
+While a
+session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that
+eager torch can go on from there.
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ def _capture(task: Task) -> Captured:
     row_loss = RowLoss.of(task.loss)
     is_labels = not y.is_floating_point() and y.ndim == 1
     every_y = [rows.y for rows in (task.training, task.validation) if rows is not None]
-    ignored = None if row_loss is None else row_loss.ignore_index
+    ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,
         task.loss,
@@ -248,7 +249,7 @@ def _capture(task: Task) -> Captured:
         target="labels" if is_labels else "numbers",
         has_row_weight=task.training.weight is not None,
         has_validation=task.validation is not None,
-        ignores_labels=is_labels and any(bool((labels == ignored).any()) for labels in every_y),
+        ignores_labels=is_labels and any(bool(labels.eq(ignored).any()) for labels in every_y),
         clip_grad_norm=task.clip_grad_norm,
     )
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hotloop.capture import from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads
-from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.interface import Engine
+from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, UnsupportedError
