@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hotloop.engines import choose
+from hotloop.errors import UnsupportedError
 
 
 def choose_device(name, model, batch_size):
