@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from hotloop.compiler import vector_math
 from hotloop.compiler.lanes import Lanes
 
-__all__ = ["EMITTERS", "equal_integers", "largest", "real_of_integer"]
+__all__ = ["EMITTERS", "NARROW_EMITTERS", "equal_integers", "largest", "real_of_integer"]
 
 
 def largest(lanes: Lanes, a: str, b: str) -> str:
@@ -78,3 +78,9 @@ EMITTERS: Mapping[str, Callable[..., str]] = {
     "to_real": lambda lanes, mask: lanes.select(mask, lanes.constant(1.0), lanes.constant(0.0)),
 }
 """Name of an op -> function of lanes and operands."""
+
+NARROW_EMITTERS: Mapping[str, Callable[..., str]] = {
+    "exp": vector_math.exp_up_to_zero,
+    "log": vector_math.log_from_one,
+}
+"""The same for operations that promise something of their operand, by the attribute ``most``."""

@@ -7,12 +7,12 @@ from dataclasses import replace
 from hotloop.compiler.rewrite import rewrite_blocks
 from hotloop.program.program import Block, Operation, Program
 
-__all__ = ["eliminate"]
+__all__ = ["eliminate", "without_unused"]
 
 
 def eliminate(program: Program) -> Program:
     """Return the program in which no value is computed twice and each leads to an output."""
-    return rewrite_blocks(program, lambda block: _without_unused(_without_repeated(block)))
+    return rewrite_blocks(program, lambda block: without_unused(_without_repeated(block)))
 
 
 def _without_repeated(block: Block) -> Block:
@@ -32,7 +32,8 @@ def _without_repeated(block: Block) -> Block:
     return Block(block.inputs, tuple(kept), outputs)
 
 
-def _without_unused(block: Block) -> Block:
+def without_unused(block: Block) -> Block:
+    """Return the block without operations that lead to no output."""
     used = {value for _, value in block.outputs}
     kept: list[Operation] = []
     for operation in reversed(block.operations):

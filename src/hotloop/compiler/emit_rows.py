@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hotloop.compiler.elementwise import EMITTERS, equal_integers, largest, real_of_integer
+from hotloop.compiler.elementwise import EMITTERS, NARROW_EMITTERS, equal_integers, largest, real_of_integer
 from hotloop.compiler.function import Feature, Function, Module, frame_bytes, step_places
 from hotloop.compiler.plan import BlockPlan, Kernel, Phase, is_elementwise
 from hotloop.compiler.reuse_buffers import IN_REGISTERS
@@ -103,6 +103,8 @@ class _Tile:
             # Values in registers are fewest if one block of rows is done with before the next begins.
             each = [(j,) for j in range(self._m)] if len(group) > 1 else [range(self._m)]
             for self._blocks in each:
+                # A basic block of its own: LLVM's scheduler would mix the blocks of rows again.
+                self._lanes.branch()
                 for kernel in group:
                     self._emit_kernel(kernel)
         self._blocks = range(self._m)
@@ -200,13 +202,14 @@ class _Tile:
             return equal_integers(self._lanes, *operands)
         if operation.op == "to_real" and element == "i64":
             return real_of_integer(self._lanes, *operands)
-        return EMITTERS[operation.op](self._lanes, *operands)
+        emitters = NARROW_EMITTERS if operation.attributes and operation.op in NARROW_EMITTERS else EMITTERS
+        return emitters[operation.op](self._lanes, *operands)
 
     def _expanded(self, operation: Operation, at: Feature, j: int) -> str:
         value = self._fetch(operation.operands[0], Feature(0), j)
         if operation["axis"] != ROWS:
             return value
-        return self._lanes.select(self._live[j], value, self._lanes.constant(0.0))
+        return self._where_live(value, j, 0.0)
 
     def _accumulate(self, operation: Operation, n: int, totals: dict[tuple[str, int], str]) -> None:
         for j in self._blocks:
@@ -362,7 +365,7 @@ class _Tile:
     def _define(self, name: str, at: Feature, j: int, value: str) -> None:
         """Make a value known beyond its kernel: in memory if it is kept, in registers if it is small."""
         if name in self._plan.masked:
-            value = self._lanes.select(self._live[j], value, self._lanes.constant(0.0))
+            value = self._where_live(value, j, 0.0)
         if name in self._plan.kept and self._plan.type(name).element != "bool":
             pointer = self._function.at(self._frame, at, self._function.vector_bytes, self._offset(name, j))
             self._lanes.store(value, pointer)
@@ -419,7 +422,22 @@ class _Tile:
         lanes = self._lanes
         pointer = lanes.offset(self._memory["sums"], self._places.sums[operation.name] * self._function.vector_bytes)
         total = lanes.load(pointer)
-        for j in range(self._m):
-            value = self._fetch(operation.operands[0], Feature(0), j)
-            total = lanes.add(total, lanes.select(self._live[j], value, lanes.constant(0.0)))
+        values = [self._fetch(operation.operands[0], Feature(0), j) for j in range(self._m)]
+        if operation.op == "sum_log":
+            values = [self._log_of_product(operation, values)]
+        else:
+            values = [self._where_live(value, j, 0.0) for j, value in enumerate(values)]
+        for value in values:
+            total = lanes.add(total, value)
         lanes.store(total, pointer)
+
+    def _log_of_product(self, operation: Operation, values: list[str]) -> str:
+        """Return the sum of logarithms as that of one product: each factor is at most ``most``, so it stays finite."""
+        assert operation["most"] ** len(values) < 1e38, "the product of so many numbers may overflow"
+        product, *others = [self._where_live(value, j, 1.0) for j, value in enumerate(values)]
+        for value in others:
+            product = self._lanes.mul(product, value)
+        return NARROW_EMITTERS["log"](self._lanes, product)
+
+    def _where_live(self, value: str, j: int, otherwise: float) -> str:
+        return self._lanes.select(self._live[j], value, self._lanes.constant(otherwise))

@@ -12,7 +12,8 @@ neg (neg x)                              x
 mul x 1, div x 1, add x -0               x
 neg (expand s), s a scalar               expand (neg s)         once a step instead of once a row
 op (expand x over features) y            op x y                 elementwise ops repeat operands by themselves
-select c (neg x) 0 -> neg                (left to LLVM)
+sum (sub (log a) b) over rows            sub (sum_log a) (sum b)
+sum (neg x)                              neg (sum x)
 =======================================  =====================  ================================================
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from hotloop.compiler.eliminate import without_unused
 from hotloop.compiler.rewrite import rewrite_blocks
 from hotloop.program.ops import OPS
 from hotloop.program.program import Block, Operation, Program
@@ -37,7 +39,8 @@ def fold(program: Program) -> Program:
 
 
 def _fold_block(block: Block) -> Block:
-    while (folded := _Folding(block).result()) != block:
+    # What a rule has replaced must not count as a user any more.
+    while (folded := without_unused(_Folding(block).result())) != block:
         block = folded
     return block
 
@@ -78,6 +81,13 @@ class _Folding:
         if operation.op == "neg" and first is not None and first.op == "expand" and not self._types[first.operands[0]].axes:
             below = Operation(operation.name + ".1", self._types[first.operands[0]], "neg", first.operands)
             return [below, replace(first, name=operation.name, operands=(below.name,))]
+        if operation.op == "sum" and first is not None and self._only_user(operation.operands[0]):
+            if first.op == "neg":
+                return self._around(operation, "neg", [replace(operation, operands=first.operands)])
+            if first.op == "log" and operation["over"] == ROWS.name and dict(first.attributes).get("most"):
+                return [replace(operation, op="sum_log", operands=first.operands, attributes=(*operation.attributes, *first.attributes))]
+            if first.op == "sub" and operation["over"] == ROWS.name and self._is_log(first.operands[0]) and all(self._types[x] == self._types[first.name] for x in first.operands):
+                return self._around(operation, "sub", [replace(operation, operands=(name,)) for name in first.operands])
         if operation.op in ("mul", "div", "add"):
             neutral = -0.0 if operation.op == "add" else 1.0
             if self._is_constant(operation.operands[1], neutral) and self._keeps_type(operation, 0):
@@ -88,6 +98,18 @@ class _Folding:
         if made_by and len(constants) == len(made_by) and OPS[operation.op].kind == "elementwise":
             return [self._computed(operation, constants)]
         return [operation]
+
+    def _around(self, operation: Operation, op: str, parts: list[Operation]) -> list[Operation]:
+        """Return operations that apply ``op`` to parts instead."""
+        parts = [replace(part, name=f"{operation.name}.{number}") for number, part in enumerate(parts, 1)]
+        return [*parts, Operation(operation.name, operation.type, op, tuple(part.name for part in parts))]
+
+    def _only_user(self, name: str) -> bool:
+        return len(self._block.users.get(name, ())) == 1
+
+    def _is_log(self, name: str) -> bool:
+        made = self._made_by.get(name)
+        return made is not None and made.op == "log" and self._only_user(name)
 
     def _computed(self, operation: Operation, constants: list[Operation]) -> Operation:
         if operation.type.element not in ("f32", "f64"):

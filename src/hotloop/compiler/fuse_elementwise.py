@@ -178,8 +178,7 @@ class _Fusion:
     def _sink_operation(self, phase: _OpenPhase, place: int, operation: Operation) -> None:
         users = self._users(phase, operation.name)
         if operation.type.element == "bool":
-            for user in users - {place}:
-                self._insert(phase.kernels[user], operation)
+            self._compare_again(operation)
             if place not in users:
                 phase.kernels[place].operations.remove(operation)
             return
@@ -194,6 +193,13 @@ class _Fusion:
         if len(newly_kept) <= 1:
             phase.kernels[place].operations.remove(operation)
             self._insert(phase.kernels[user], operation)
+
+    def _compare_again(self, operation: Operation) -> None:
+        """Put a comparison into every kernel that uses it, of later phases too."""
+        for phase in self._phases:
+            for user in self._users(phase, operation.name):
+                if operation not in phase.kernels[user].operations:
+                    self._insert(phase.kernels[user], operation)
 
     def _insert(self, kernel: _OpenKernel, operation: Operation) -> None:
         """Put an operation before all others but the contraction."""

@@ -269,6 +269,12 @@ class Lanes:
         self.body.n_labels += 1
         return f"{name}{self.body.n_labels}"
 
+    def branch(self) -> None:
+        """End the basic block and begin another right behind it."""
+        label = self.label("next")
+        self.line(f"br label %{label}")
+        self.start_block(label)
+
     def start_block(self, label: str) -> None:
         """Begin a basic block; the one before must have ended with a branch."""
         self.lines.append(f"{label}:")

@@ -141,6 +141,7 @@ RULES: Mapping[str, _Rule] = {
     "contract": _contract,
     "sum": lambda op, y, x, g: (g,),
     "largest": _largest,
+    "sum_log": lambda op, y, x, g: (g / x[0],),
     "square_sum": lambda op, y, x, g: (x[0] * (g * 2.0),),
     "expand": lambda op, y, x, g: (g,),
     "rename": lambda op, y, x, g: (apply("rename", g, source=op["target"], target=op["source"]),),

@@ -11,12 +11,16 @@ from hotloop.program.types import ROWS
 __all__ = ["absolute", "binary_cross_entropy", "cross_entropy", "huber", "reduce_rows", "soft_cross_entropy", "squared"]
 
 
-def log_softmax(x: Value) -> Value:
-    """Logarithms of the softmax along the features; shape (rows, classes)."""
+def shifted_logits(x: Value) -> tuple[Value, Value]:
+    """Return the logits less the largest of their row, and the logarithm of the sum of their exponentials.
+
+    The logarithms of the softmax are the first, of shape (rows, classes), less the second, of shape (rows,).
+    """
     (classes,) = x.type.features
     # Subtracting the largest changes nothing but keeps exp from overflowing; so no gradient needs to flow through it.
     shifted = x - apply("detach", apply("largest", x, over=classes.name))
-    return shifted - apply("log", apply("exp", shifted).sum(classes.name))
+    total = apply("exp", shifted, most=0.0).sum(classes.name)
+    return shifted, apply("log", total, most=float(classes.size or 1))
 
 
 def cross_entropy(
@@ -46,17 +50,20 @@ def cross_entropy(
     Source: ``torch.nn.CrossEntropyLoss``; Szegedy et al., "Rethinking the Inception architecture", CVPR 2016.
     """
     (classes,) = logits.type.features
-    log_p = log_softmax(logits)
+    shifted, log_total = shifted_logits(logits)
     is_label = _is_label(labels, logits, ignored)
-    chosen = apply("select", is_label, log_p, 0.0).sum(classes.name)
+    chosen = apply("select", is_label, shifted, 0.0).sum(classes.name)
     weight = None
     if class_weight is not None:
         weight = apply("select", is_label, class_weight, 0.0).sum(classes.name)
     elif ignored is not None:
         # A row whose label is no class has no element that is chosen.
         weight = apply("to_real", is_label, element=logits.block.element).sum(classes.name)
-    loss = -chosen if class_weight is None or weight is None else -(weight * chosen)
+    loss = log_total - chosen
+    if weight is not None:
+        loss = weight * loss
     if label_smoothing:
+        log_p = shifted - log_total
         spread = log_p if class_weight is None else class_weight * log_p
         smooth = spread.sum(classes.name) * (-label_smoothing / (classes.size or 1))
         if ignored is not None:
@@ -83,7 +90,8 @@ def soft_cross_entropy(logits: Value, target: Value, class_weight: Value | None,
     (classes,) = logits.type.features
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / (classes.size or 1)
-    log_p = log_softmax(logits)
+    shifted, log_total = shifted_logits(logits)
+    log_p = shifted - log_total
     if class_weight is not None:
         log_p = class_weight * log_p
     return -(target * log_p).sum(classes.name)

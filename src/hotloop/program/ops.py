@@ -9,10 +9,14 @@ kind            ops
 ==============  ==========================================================================================
 elementwise     neg abs sign sqrt exp expm1 log tanh sigmoid softplus erf, add sub mul div max min,
                 less less_equal equal, select, to_real
-sums            contract (the sum of products over an axis), sum, largest, square_sum (over all axes)
+sums            contract (the sum of products over an axis), sum, largest, square_sum (over all axes),
+                sum_log (the sum of logarithms)
 shape           expand, rename, join, cut, pad, detach
 sources         constant, index, count
 ==============  ==========================================================================================
+
+``exp`` and ``log`` may promise something of their operands, so that less needs to be done: ``exp(x) most=0.0`` that x is at
+most 0; ``log(x) most=c`` that x is from 1 to c. NaN breaks no promise.
 """
 
 from __future__ import annotations
@@ -244,6 +248,7 @@ _ROWS = [
     Op("sum", "sum", _sum, lambda a, t, at, r, n: a[0].sum(axis=_along(t[0], at["over"]), dtype=a[0].dtype), 1),
     Op("largest", "sum", _sum, lambda a, t, at, r, n: a[0].max(axis=_along(t[0], at["over"])), 1),
     Op("square_sum", "sum", _square_sum, lambda a, t, at, r, n: np.square(a[0]).sum(dtype=a[0].dtype), 2),
+    Op("sum_log", "sum", _sum, lambda a, t, at, r, n: np.log(a[0]).sum(axis=_along(t[0], at["over"])), 2),
     Op("expand", "shape", _expand, _expand_meaning, 0),
     Op("rename", "shape", _rename, lambda a, t, at, r, n: a[0], 0),
     Op("join", "shape", _join, lambda a, t, at, r, n: np.concatenate(a, axis=-1), 0),

@@ -12,7 +12,7 @@ __all__ = ["log"]
 
 # (log(1 + f) - f) / f^2 for sqrt(1/2) <= 1 + f <= sqrt(2); relative error of log(1 + f): 2^-24.6 and 2^-55.9.
 # The degree is odd, so that the last coefficient is positive: infinity in, infinity out.
-_TAIL = {
+TAIL = {
     "f32": (-0.4999999, 0.33333954, -0.25001827, 0.19961935, -0.16568458, 0.14917682, -0.14322801, 0.087523416),
     "f64": (
         -0.5000000000000003,
@@ -61,7 +61,7 @@ class _Scaling:
     offset: int
 
 
-_ROOT_HALF_BITS = {"f32": 0x3F3504F3, "f64": 0x3FE6A09E667F3BCD}
+ROOT_HALF_BITS = {"f32": 0x3F3504F3, "f64": 0x3FE6A09E667F3BCD}
 
 _SCALING = {
     "f32": _Scaling(2.0**-32, 2.0**64, 0.25, 86, 0),
@@ -102,7 +102,7 @@ def log(lanes: Lanes, x: str) -> str:
     stand_in = lanes.fma(scaled, infinity, infinity)
     scaled = lanes.select(lanes.int_compare("ugt", inverse, limit), stand_in, scaled)
     f = lanes.fma(scaled, lanes.from_bits(inverse), lanes.constant(-1.0))
-    of_rest = lanes.fma(lanes.mul(f, f), polynomial(lanes, f, _TAIL[lanes.element]), f)
+    of_rest = lanes.fma(lanes.mul(f, f), polynomial(lanes, f, TAIL[lanes.element]), f)
     # Here the exponent's bias and the factor's cancel. |e ln(2)| is at least twice the other term, or zero: no digits
     # are lost.
     return _plus_exponent(lanes, lanes.int_op("sub", exponent, lanes.bits(factor)), of_rest)
@@ -112,7 +112,7 @@ def _exponent(lanes: Lanes, scaled: str) -> str:
     """Return e with bias and offset, shifted to where the exponent field is."""
     format_, offset = FORMATS[lanes.element], _SCALING[lanes.element].offset
     one = format_.bias + offset << format_.mantissa_bits
-    field = lanes.int_op("add", lanes.bits(scaled), lanes.integer(one - _ROOT_HALF_BITS[lanes.element]))
+    field = lanes.int_op("add", lanes.bits(scaled), lanes.integer(one - ROOT_HALF_BITS[lanes.element]))
     return lanes.int_op("and", field, lanes.integer(-1 << format_.mantissa_bits))
 
 
