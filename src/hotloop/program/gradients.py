@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hotloop.program.build import BlockBuilder, Value, apply
 from hotloop.program.program import Operation
-from hotloop.program.types import Type
+from hotloop.program.types import ROWS, Type
 
 __all__ = ["RULES", "gradients"]
 
@@ -56,7 +56,8 @@ def gradients(block: BlockBuilder, result: Value, inputs: Sequence[Value]) -> li
 
 def fit_axes(value: Value, type_: Type) -> Value:
     """Sum over axes that ``type_`` lacks and expand along those the value lacks."""
-    for axis in value.type.axes:
+    # Rows last: what has rows is computed row by row.
+    for axis in sorted(value.type.axes, key=lambda axis: axis == ROWS):
         if axis not in type_.axes:
             value = value.sum(axis.name)
     # Innermost last; rows are put first by expand itself.

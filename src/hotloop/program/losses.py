@@ -51,38 +51,23 @@ def cross_entropy(
     """
     (classes,) = logits.type.features
     shifted, log_total = shifted_logits(logits)
-    is_label = _is_label(labels, logits, ignored)
-    chosen = apply("select", is_label, shifted, 0.0).sum(classes.name)
+    is_label = apply("equal", labels, logits.block.index(classes))
+    loss = log_total - apply("select", is_label, shifted, 0.0).sum(classes.name)
     weight = None
     if class_weight is not None:
         weight = apply("select", is_label, class_weight, 0.0).sum(classes.name)
-    elif ignored is not None:
-        # A row whose label is no class has no element that is chosen.
-        weight = apply("to_real", is_label, element=logits.block.element).sum(classes.name)
-    loss = log_total - chosen
-    if weight is not None:
         loss = weight * loss
     if label_smoothing:
         log_p = shifted - log_total
         spread = log_p if class_weight is None else class_weight * log_p
         smooth = spread.sum(classes.name) * (-label_smoothing / (classes.size or 1))
-        if ignored is not None:
-            labelled = apply("to_real", is_label, element=logits.block.element).sum(classes.name)
-            smooth = apply("select", apply("less", 0.0, labelled), smooth, 0.0)
         loss = loss * (1.0 - label_smoothing) + smooth
+    if ignored is not None:
+        # Numbers of classes are exact in float32; the ignored label may be one of them.
+        is_ignored = apply("equal", apply("to_real", labels, element=logits.block.element), float(ignored))
+        loss = apply("select", is_ignored, 0.0, loss)
+        weight = apply("select", is_ignored, 0.0, 1.0 if weight is None else weight)
     return loss, weight
-
-
-def _is_label(labels: Value, logits: Value, ignored: int | None) -> Value:
-    """Whether a class is the row's label; none is where the row is ignored."""
-    (classes,), block = logits.type.features, logits.block
-    index = block.index(classes)
-    if ignored is None or not 0 <= ignored < (classes.size or 0):
-        return apply("equal", labels, index)
-    # A class is ignored: its number is taken away. Class numbers are exact in float32, being below 2^24.
-    numbers = apply("to_real", index, element=block.element)
-    numbers = apply("select", apply("equal", numbers, float(ignored)), -1.0, numbers)
-    return apply("equal", apply("to_real", labels, element=block.element), numbers)
 
 
 def soft_cross_entropy(logits: Value, target: Value, class_weight: Value | None, label_smoothing: float) -> Value:
