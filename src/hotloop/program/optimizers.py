@@ -174,7 +174,8 @@ class Adam(OptimizerRule):
         elif self.weight_decay:
             g = g + scalars["decay"] * w
         mean = slots["exp_avg"] + scalars["take1"] * (g - slots["exp_avg"])
-        square = scalars["keep2"] * slots["exp_avg_sq"] + scalars["take2"] * (g * g)
+        # As torch multiplies: a square that is too large for float32 may be none when part of it is taken first.
+        square = scalars["keep2"] * slots["exp_avg_sq"] + (scalars["take2"] * g) * g
         new = {"exp_avg": mean, "exp_avg_sq": square}
         largest = square
         if self.amsgrad:
