@@ -85,7 +85,7 @@ class Memory:
     fixed : mapping of arrays
         Class weights and the like, by input name.
     batch_rows : int
-        Rows of the largest batch.
+        Rows of the largest batch; fewer are held at once if the program takes it in chunks.
 
     Attributes
     ----------
@@ -105,8 +105,9 @@ class Memory:
         ]
         pointers = [self.slots[number][name].ctypes.data for number, name in layout.slot_pointers(compiled.program)]
         self._slot_pointers = np.array(pointers, dtype=np.int64)
+        frames = -(-min(batch_rows, facts["chunk_rows"] or batch_rows) // lanes)
         self._buffers = {
-            "frames": _aligned(-(-batch_rows // lanes) * facts["step_frame_bytes"]),
+            "frames": _aligned(frames * facts["step_frame_bytes"]),
             "gradients": self._array(facts["n_flat"] + lanes),
             "fixed": self._array(layout.n_fixed),
             "numbers": self._array(facts["n_numbers"]),
@@ -127,6 +128,18 @@ class Memory:
     def _of(self, values: Array, name: str) -> Array:
         place = self.compiled.layout.weights[name]
         return values[place : place + self.compiled.program.step.types[name].n_features]
+
+    def copy(self) -> list[Array]:
+        """Return copies of weights and slots, for ``restore``."""
+        return [values.copy() for values in self._lasting()]
+
+    def restore(self, copies: list[Array]) -> None:
+        """Put back what :meth:`copy` returned."""
+        for values, copied in zip(self._lasting(), copies, strict=True):
+            values[:] = copied
+
+    def _lasting(self) -> list[Array]:
+        return [self.weights, *(values for slots in self.slots for values in slots.values())]
 
     def arguments(self, rows: Rows, **words: int) -> Arguments:
         """Return the words of a call over these rows."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hotloop.engines.eager import EagerEngine
 from hotloop.engines.interface import Engine
 from hotloop.engines.native import NativeEngine
+from hotloop.engines.step_size import FLOP_WORTH_A_SECOND_THREAD, step_flop, why_too_small
 from hotloop.engines.task import Task
 from hotloop.errors import ArgumentError, DeviceError, UnsupportedError, nearest
 from hotloop.hardware import available_accelerator
@@ -20,18 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "ENGINE_NAMES", "check_engine_name", "choose_device", "choose_engine", "choose_threads"]
 
-ENGINES: Mapping[str, Engine] = {"native": NativeEngine(), "eager": EagerEngine()}
+ENGINES: Mapping[str, Engine[Task]] = {"native": NativeEngine(), "eager": EagerEngine()}
 """Fastest first: ``auto`` takes the first that does not refuse."""
 
 ENGINE_NAMES = ("auto", "eager", "native", "graph")
 """What ``engine=`` takes. Names without an engine yet are refused as not built, not as unknown."""
 
-# An accelerator needs some 300 us to be told what a training step is; a CPU core or two do about this many
-# floating point operations meanwhile. A rule of thumb, good to a factor of three.
-_FLOP_WORTH_AN_ACCELERATOR = 50e6
-# A step this small gains nothing from a second thread, but loses up to 25 times when another process keeps that
-# thread's core busy: OpenMP threads wait for each other at each operation.
-_FLOP_WORTH_A_SECOND_THREAD = 1e6
 _DENSE_LAYERS_ONLY = ("Linear", "Bilinear", "Embedding", "EmbeddingBag")
 
 
@@ -57,7 +52,7 @@ def check_engine_name(name: str) -> None:
         )
 
 
-def choose_engine(name: str, task: Task) -> tuple[Engine, str]:
+def choose_engine(name: str, task: Task) -> tuple[Engine[Task], str]:
     """Return the engine for a task and the reason.
 
     Raises
@@ -103,15 +98,11 @@ def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[s
     home = next(model.parameters()).device
     if home.type != "cpu":
         return str(home), f"{home}, since the model is there"
+    if why := why_too_small(_step_flop(model, batch_size)):
+        return "cpu", why
     accelerator = available_accelerator()
     if accelerator is None:
         return "cpu", "cpu, since torch sees no GPU here"
-    flop = _step_flop(model, batch_size)
-    if flop is not None and flop < _FLOP_WORTH_AN_ACCELERATOR:
-        return "cpu", (
-            f"cpu, since a step is about {flop / 1e6:.2g} million floating point operations, "
-            f"fewer than a CPU does while {accelerator} is being told what to do"
-        )
     return accelerator, f"{accelerator}, since a step is enough work to occupy it"
 
 
@@ -121,7 +112,7 @@ def choose_threads(threads: int | None, model: torch.nn.Module, batch_size: int)
     A number asked for is taken; without one, a step that is too small to be shared gets one thread.
     """
     flop = _step_flop(model, batch_size)
-    if threads is None and flop is not None and flop < _FLOP_WORTH_A_SECOND_THREAD:
+    if threads is None and flop is not None and flop < FLOP_WORTH_A_SECOND_THREAD:
         return 1
     return threads
 
@@ -155,5 +146,4 @@ def _step_flop(model: torch.nn.Module, batch_size: int) -> float | None:
     layers = [module for module in model.modules() if next(module.parameters(recurse=False), None) is not None]
     if any(type(layer).__name__ not in _DENSE_LAYERS_ONLY and "Norm" not in type(layer).__name__ for layer in layers):
         return None
-    # Forward, gradient of the inputs, gradient of the weights: a multiply and an add each.
-    return 6.0 * batch_size * sum(p.numel() for p in model.parameters() if p.ndim >= 2)
+    return step_flop(batch_size, sum(p.numel() for p in model.parameters() if p.ndim >= 2))

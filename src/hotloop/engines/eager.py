@@ -31,12 +31,13 @@ from hotloop.engines.memory import (
     cannot_slice,
     empty_cache,
     evaluated_at_once,
+    explained,
     fit_into_memory,
     is_out_of_memory,
 )
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
-from hotloop.engines.torch_state import clone, generators, loss_on, move, restore_generators
+from hotloop.engines.torch_state import clone, generators, is_finite, loss_on, move, restore_generators
 from hotloop.errors import OutOfMemoryError
 from hotloop.program.random import row_order
 
@@ -52,9 +53,13 @@ class EagerEngine:
     """Runs whatever torch runs."""
 
     name = "eager"
+    compiles = False
 
     def refusal(self, task: Task) -> None:
         """Return None: there is no task that eager cannot run."""
+
+    def output_of_a_row(self, task: Task) -> None:
+        """Return None: the probe tells."""
 
     def prepare(self, task: Task) -> EagerSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
@@ -85,6 +90,7 @@ class EagerSession:
         import torch
 
         self.step = 0
+        self.first_chunk = 1
         self.notes: tuple[str, ...] = ()
         self._task = task
         self._home = next(task.model.parameters()).device
@@ -111,11 +117,15 @@ class EagerSession:
         import torch
 
         kept: list[Any] = []
-        with torch_threads(self._task.threads), self._dropout:
+        # Steps are sliced where their activations are too many; what slices cannot make smaller ends here.
+        room = explained("what a training step needs besides its activations", self._task.device)
+        with room, torch_threads(self._task.threads), self._dropout:
             for X, y, weight in self._batches(n_steps, lr_table):
                 loss = self._update(X, y, weight)
                 kept.append(loss.item() if self._on_cpu else loss.detach().reshape(()))
                 self.step += 1
+                # The next batch is gathered before these names are bound to it: there must not be two at a time.
+                del X, y, weight
         if not self._on_cpu:
             kept = torch.stack(kept).tolist()
         return np.array(kept, dtype=np.float64)
@@ -137,6 +147,10 @@ class EagerSession:
 
     def state(self, *, weights_only: bool = False) -> State:
         """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        with explained("a copy of the weights", self._task.device):
+            return self._state(weights_only)
+
+    def _state(self, weights_only: bool) -> State:
         weights = {name: clone(value) for name, value in self._task.model.state_dict().items()}
         if weights_only:
             return State(self.step, weights, None, {})
@@ -145,10 +159,23 @@ class EagerSession:
     def load_state(self, state: State) -> None:
         """Stand where ``state`` was taken; see :class:`hotloop.engines.interface.Session`."""
         self.step = state.step
-        self._task.model.load_state_dict(state.model)
-        if state.optimizer is not None:
-            self._task.optimizer.load_state_dict(clone(state.optimizer))
+        with explained("a copy of the weights", self._task.device):
+            self._task.model.load_state_dict(state.model)
+            if state.optimizer is not None:
+                self._task.optimizer.load_state_dict(clone(state.optimizer))
         restore_generators(state.generators)
+
+    def mark(self) -> State:
+        """Return the state; see :class:`hotloop.engines.interface.Session`."""
+        return self.state()
+
+    def return_to(self, mark: State) -> None:
+        """Stand where the mark was made; see :class:`hotloop.engines.interface.Session`."""
+        self.load_state(mark)
+
+    def not_finite(self) -> list[str]:
+        """Return the names of what is not finite; see :class:`hotloop.engines.interface.Session`."""
+        return [name for name, value in self._task.model.state_dict().items() if not is_finite(value)]
 
     def publish(self) -> None:
         """Do nothing: model and optimizer are what is trained."""
@@ -181,7 +208,7 @@ class EagerSession:
             return
         order = self._row_order(epoch)
         for index in steps[: task.steps_per_epoch - steps.start]:
-            start, stop = task.batch(index)
+            start, stop = task.epoch.batch(index)
             if order is None:
                 chosen = slice(start, stop)
                 yield rows.X[chosen], rows.y[chosen], None if rows.weight is None else rows.weight[chosen]
@@ -274,7 +301,7 @@ class EagerSession:
                 raise OutOfMemoryError(
                     f"{len(rows)} validation rows do not fit into the memory of {self._task.device}",
                     why=reason or "not even one row at a time fits",
-                    do='use fewer validation rows, or device="cpu"',
+                    do="use fewer validation rows" + ("" if self._on_cpu else ', or device="cpu"'),
                 )
             self._evaluated_at_once = -(-at_once // 2)
 

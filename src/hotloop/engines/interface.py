@@ -7,6 +7,7 @@
     loss    = session.evaluate()                    #   the same numbers
     saved   = session.state()
     session.load_state(saved)                       # back to that step, exactly
+    mark = session.mark(); session.return_to(mark)  # the same, in the engine's own form
     session.publish(); session.adopt()              # model and optimizer up to date; and taken as they are
     session.close()                                 # the model is the caller's again
 
@@ -16,17 +17,38 @@ A new engine is one file with these two classes and one row in ``engines/choose.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.engines.task import Task
 from hotloop.errors import UnsupportedError
 
-__all__ = ["Engine", "FloatArray", "Session", "State"]
+__all__ = ["AnyTask", "Engine", "FloatArray", "Mark", "Session", "State"]
 
 FloatArray = NDArray[np.float64]
+
+
+class AnyTask(Protocol):
+    """What training must know of a task: torch's objects (``engines/task.py``) or a layer spec (``layers_task.py``)."""
+
+    @property
+    def device(self) -> str:
+        """Where to train."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in one epoch."""
+
+    @property
+    def shown(self) -> tuple[Any, Any]:
+        """Model and optimizer, as callbacks are given them."""
+
+    def on_cpu(self) -> Self:
+        """Return the same task on the CPU."""
+
+
+OwnTask = TypeVar("OwnTask", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -37,10 +59,10 @@ class State:
     ----------
     step : int
         Steps done since the start of training.
-    model : dict of tensors
+    model : dict of tensors or arrays
         The model's ``state_dict``.
     optimizer : dict, optional
-        The optimizer's ``state_dict``; None where only the weights were asked for.
+        The optimizer's ``state_dict``, or its slots by name; None where only the weights were asked for.
     generators : dict of tensors
         torch's random generators, for layers that draw from them.
     """
@@ -51,12 +73,24 @@ class State:
     generators: dict[str, Any]
 
 
+class Mark(Protocol):
+    """Where a session stood."""
+
+    @property
+    def step(self) -> int:
+        """Steps done since the start of training."""
+
+
 class Session(Protocol):
     """A task under way; used from one thread at a time."""
 
     @property
     def step(self) -> int:
         """Steps done since the start of training."""
+
+    @property
+    def first_chunk(self) -> int:
+        """Steps that surely take less than some hundredths of a second; training learns how many really do."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -87,6 +121,15 @@ class Session(Protocol):
     def load_state(self, state: State) -> None:
         """Stand where ``state`` was taken; parts that it lacks stay as they are."""
 
+    def mark(self) -> Mark:
+        """Return a copy of where the session stands that only sessions of this engine understand, but cheap."""
+
+    def return_to(self, mark: Any) -> None:
+        """Stand where the mark was made."""
+
+    def not_finite(self) -> list[str]:
+        """Return the names of weights and buffers that hold NaN or infinity."""
+
     def publish(self) -> None:
         """Let model and optimizer hold what has been learned so far, for whoever looks at them between steps."""
 
@@ -97,15 +140,26 @@ class Session(Protocol):
         """Let model and optimizer hold what has been learned, on the device where they were."""
 
 
-class Engine(Protocol):
-    """A way of running a task."""
+class Engine(Protocol[OwnTask]):
+    """A way of running one kind of task.
+
+    Attributes
+    ----------
+    name : str
+    compiles : bool
+        Whether preparing means capture and compilation, whose time a run reports.
+    """
 
     name: str
+    compiles: bool
 
-    def refusal(self, task: Task) -> UnsupportedError | None:
+    def refusal(self, task: OwnTask) -> UnsupportedError | None:
         """Return why this engine cannot run the task, or None if it can."""
 
-    def prepare(self, task: Task) -> Session:
+    def output_of_a_row(self, task: OwnTask) -> tuple[int, ...] | None:
+        """Return the shape of the model's output for one row, where the engine knows it without trying."""
+
+    def prepare(self, task: OwnTask) -> Session:
         """Return a session at step 0, with model and rows on ``task.device``.
 
         Raises

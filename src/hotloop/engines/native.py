@@ -7,12 +7,13 @@ torch can go on from there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.capture import Captured, NotCaptured, capture, read_slots, write_slots
+from hotloop.capture import Captured, CapturedGroup, NotCaptured, capture, read_slots, write_slots
 from hotloop.capture.optimizers import read_group_again, read_rule_again
 from hotloop.compiler.compiled import CompiledProgram, Rows
 from hotloop.compiler.pipeline import compile_program
@@ -22,7 +23,7 @@ from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.losses import RowLoss
 from hotloop.engines.task import Rows as TorchRows
 from hotloop.engines.task import Task
-from hotloop.engines.torch_state import clone
+from hotloop.engines.torch_state import clone, is_finite
 from hotloop.errors import UnsupportedError
 
 __all__ = ["NativeEngine", "NativeSession"]
@@ -32,6 +33,7 @@ class NativeEngine:
     """Runs what can be captured."""
 
     name = "native"
+    compiles = True
 
     def refusal(self, task: Task) -> UnsupportedError | None:
         """Return why the task cannot be compiled, or None; see :class:`hotloop.engines.interface.Engine`."""
@@ -41,6 +43,10 @@ class NativeEngine:
             return error
         return None
 
+    def output_of_a_row(self, task: Task) -> tuple[int, ...]:
+        """Return the shape of the model's output for one row; see :class:`hotloop.engines.interface.Engine`."""
+        return (_captured(task).n_outputs,)
+
     def prepare(self, task: Task) -> NativeSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
         captured = _captured(task)
@@ -48,6 +54,17 @@ class NativeEngine:
         lanes = host_target().lanes(captured.program.element)
         compiled = compile_program(captured.program, batching.shape(len(task.training), lanes))
         return NativeSession(task, captured, compiled, batching)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mark:
+    """Where a session stood: a copy of its memory, and what the optimizer was set to."""
+
+    step: int
+    memory: list[NDArray[Any]]
+    groups: list[CapturedGroup]
+    adopted_at: int
+    settings: list[dict[str, Any]]
 
 
 class NativeSession:
@@ -66,6 +83,9 @@ class NativeSession:
         self.notes: tuple[str, ...] = ()
         self._task, self._captured = task, captured
         self._groups = list(captured.groups)
+        own = {id(parameter) for parameter in captured.weights.values()}
+        others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in own)]
+        self._others_are_finite = all(map(is_finite, others))
         training, validation = _rows(task.training, task), task.validation and _rows(task.validation, task)
         self._steps = CompiledSteps(compiled, captured.fixed, training, validation, batching)
         self.adopt()
@@ -103,6 +123,33 @@ class NativeSession:
         if state.optimizer is not None:
             self._task.optimizer.load_state_dict(clone(state.optimizer))
         self.adopt()
+
+    @property
+    def first_chunk(self) -> int:
+        """Steps for a start; see :class:`hotloop.engines.interface.Session`."""
+        return self._steps.first_chunk
+
+    def mark(self) -> _Mark:
+        """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        settings = [_settings(group) for group in self._task.optimizer.param_groups]
+        return _Mark(self.step, self._steps.memory.copy(), self._groups, self._adopted_at, settings)
+
+    def return_to(self, mark: _Mark) -> None:
+        """Stand where the mark was made; see :class:`hotloop.engines.interface.Session`."""
+        self.step, self._groups, self._adopted_at = mark.step, mark.groups, mark.adopted_at
+        self._steps.memory.restore(mark.memory)
+        for group, settings in zip(self._task.optimizer.param_groups, mark.settings, strict=True):
+            for name, value in settings.items():
+                _set(group, name, value)
+
+    def not_finite(self) -> list[str]:
+        """Return the names of weights and buffers that are not finite."""
+        # Buffers do not change while compiled code runs, nor do weights that the program does not have.
+        lost = self._steps.not_finite()
+        if not lost and self._others_are_finite:
+            return []
+        self.publish()
+        return [name for name, value in self._task.model.state_dict().items() if not is_finite(value)]
 
     def publish(self) -> None:
         """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
@@ -153,10 +200,21 @@ class NativeSession:
 
     def _set_rates(self, rates: NDArray[np.float64]) -> None:
         for group, rate in zip(self._task.optimizer.param_groups, rates.tolist(), strict=True):
-            if hasattr(group["lr"], "fill_"):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+            _set(group, "lr", rate)
+
+
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    """Return copies of a parameter group's settings."""
+    kept = {name: value for name, value in group.items() if name != "params"}
+    return {name: value.item() if hasattr(value, "item") else value for name, value in kept.items()}
+
+
+def _set(group: dict[str, Any], name: str, value: Any) -> None:
+    """Set a setting; a tensor stays the same tensor."""
+    if hasattr(group[name], "fill_"):
+        group[name].fill_(value)
+    else:
+        group[name] = value
 
 
 def _captured(task: Task) -> Captured:

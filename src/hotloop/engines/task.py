@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hotloop.engines.epoch import Epoch
 from hotloop.engines.probe import Probe
 
 if TYPE_CHECKING:
@@ -102,18 +103,20 @@ class Task:
     findings: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def batch_starts(self) -> tuple[int, ...]:
-        """First position of each step's rows within an epoch."""
-        n_rows = len(self.training)
-        stop = n_rows - self.batch_size + 1 if self.drop_last else n_rows
-        return tuple(range(0, stop, self.batch_size))
+    def epoch(self) -> Epoch:
+        """How an epoch is cut into steps."""
+        return Epoch(len(self.training), self.batch_size, self.drop_last)
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in one epoch."""
-        return len(self.batch_starts)
+        return self.epoch.n_steps
 
-    def batch(self, step_of_epoch: int) -> tuple[int, int]:
-        """Return the positions, from and to, that a step takes of the epoch's row order."""
-        start = self.batch_starts[step_of_epoch]
-        return start, min(start + self.batch_size, len(self.training))
+    @property
+    def shown(self) -> tuple[Any, Any]:
+        """Model and optimizer, as callbacks are given them."""
+        return self.model, self.optimizer
+
+    def on_cpu(self) -> Task:
+        """Return the same task on the CPU."""
+        return replace(self, device="cpu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hotloop.hardware.accelerator import available_accelerator
+from hotloop.hardware.accelerator import available_accelerator, may_have_accelerator
 from hotloop.hardware.describe import describe
 from hotloop.hardware.description import Cpu, Gpu, Machine, Measured, Memory
 from hotloop.hardware.free_memory import free_memory_bytes
@@ -17,5 +17,6 @@ __all__ = [
     "available_accelerator",
     "describe",
     "free_memory_bytes",
+    "may_have_accelerator",
     "measure",
 ]

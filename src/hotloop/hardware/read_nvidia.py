@@ -7,7 +7,7 @@ from typing import Any
 
 from hotloop.hardware.reading import GpuReading
 
-__all__ = ["read_nvidia"]
+__all__ = ["count_nvidia", "read_nvidia"]
 
 
 def read_nvidia(device_on_bus: Callable[[], bool]) -> tuple[tuple[GpuReading, ...], str | None]:
@@ -27,6 +27,20 @@ def read_nvidia(device_on_bus: Callable[[], bool]) -> tuple[tuple[GpuReading, ..
     try:
         count = _ask(pynvml.nvmlDeviceGetCount) or 0
         return tuple(_read_gpu(pynvml, index) for index in range(count)), None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def count_nvidia() -> int:
+    """Return how many GPUs NVML knows; a millisecond where there is no driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0
+    try:
+        return int(_ask(pynvml.nvmlDeviceGetCount) or 0)
     finally:
         pynvml.nvmlShutdown()
 

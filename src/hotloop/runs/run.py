@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.errors import ArgumentError
-from hotloop.files import write_atomically
+from hotloop.errors import ArgumentError, OutputError
+from hotloop.files import as_path, write_atomically
 from hotloop.program.network import Network
 from hotloop.runs.json_values import to_json_value
 from hotloop.runs.save import save_run
@@ -57,7 +57,7 @@ class Run:
     schema : Schema or None
         How raw columns become features and outputs become answers, where it was trained on a table.
     metrics : dict of float
-        "test_accuracy", or "test_r2" and "test_rmse".
+        "test_accuracy", or "test_rmse" and, where the test rows' targets differ, "test_r2".
     module_name : str
         The class of the module that was trained.
     started_at : str or None
@@ -107,15 +107,16 @@ class Run:
         Raises
         ------
         ArgumentError
-            The ending is no picture format.
+            The ending is no picture format, or ``path`` is no path.
         OutputError
-            The file cannot be written.
+            The file cannot be written, or matplotlib cannot be used.
         """
         from hotloop.report.loss_curve import FORMATS, draw, render
 
         if path is None:
             return draw(self)
-        image_format = Path(path).suffix.lower().removeprefix(".")
+        path = as_path(path)
+        image_format = path.suffix.lower().removeprefix(".")
         if image_format not in FORMATS:
             raise ArgumentError(f"cannot draw to '{path}'", do=f"End the name in .{', .'.join(FORMATS)}.")
         return write_atomically(path, render(self, image_format))
@@ -126,7 +127,7 @@ class Run:
         Parameters
         ----------
         plot : bool
-            Draw ``loss.png`` into it as well.
+            Draw ``loss.png`` into it as well, once the run is safe.
 
         Returns
         -------
@@ -134,10 +135,20 @@ class Run:
 
         Raises
         ------
+        ArgumentError
+            ``path`` is no path, or names no new directory.
         OutputError
-            It cannot be written, or a weight is not a plain array; nothing is left half written.
+            It cannot be written, or a weight is not a plain array; nothing is left half written. Or the run is saved
+            and only the picture is missing, which the error then says.
         """
-        return save_run(self, Path(path), picture=self._picture() if plot else None)
+        saved = save_run(self, as_path(path))
+        if plot:
+            try:
+                self.plot(saved / "loss.png")
+            except OutputError as error:
+                what = f"the run is saved in '{saved}', but not its picture: {error.what}"
+                raise OutputError(what, why=error.why, do=error.do) from error
+        return saved
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return what ``run.json`` holds about this run; what is not finite is None."""
@@ -176,11 +187,6 @@ class Run:
         return "\n".join([f"Run, {self.stopped}", *(f"  {name:<13} {text}" for name, text in lines if text)])
 
     __repr__ = __str__
-
-    def _picture(self) -> bytes:
-        from hotloop.report.loss_curve import render
-
-        return render(self)
 
     def _best_validation_loss(self) -> float | None:
         best = self.validation_losses[self.validated_at == self.best_epoch]

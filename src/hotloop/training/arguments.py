@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import ArgumentError
-from hotloop.training.settings import Settings
+from hotloop.training.settings import RunSettings, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ __all__ = ["check_model_and_optimizer", "check_schedule", "check_settings"]
 _MOST, _MOST_THREADS = 1 << 62, 1024
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: RunSettings) -> None:
     """Raise one error that names every setting of ``fit`` that makes no sense.
 
     Raises
@@ -39,7 +39,6 @@ def check_settings(settings: Settings) -> None:
     ]
     clip: Any = settings.clip_grad_norm
     seed: Any = settings.seed
-    loss: Any = settings.loss
     if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
         mistakes.append(f"clip_grad_norm is {clip!r}; it must be a number above 0")
     if seed is not None and not (_is_integer(seed) and 0 <= seed < 1 << 63):
@@ -60,7 +59,10 @@ def check_settings(settings: Settings) -> None:
     if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
         mistakes.append(f"checkpoint is {path!r}; it must be the path of a file")
     mistakes += _callback_mistakes(settings.callbacks)
-    if not callable(loss):
+    loss: Any = settings.loss if isinstance(settings, Settings) else None
+    if isinstance(loss, type):
+        mistakes.append(f"loss is the class {loss.__name__}; it must be one made from it: {loss.__name__}()")
+    elif isinstance(settings, Settings) and not callable(loss):
         mistakes.append(f"loss is {loss!r}; it must be a torch loss, or a function of (output, y)")
     if mistakes:
         raise ArgumentError("; ".join(mistakes), see="help(hotloop.fit)")
@@ -149,7 +151,7 @@ def _callback_mistakes(callbacks: Sequence[Callable[..., Any]]) -> list[str]:
     return mistakes
 
 
-def _unless_count(settings: Settings, name: str, optional: bool = False) -> list[str]:
+def _unless_count(settings: RunSettings, name: str, optional: bool = False) -> list[str]:
     value = getattr(settings, name)
     if optional and value is None:
         return []

@@ -27,7 +27,7 @@ class Moment:
     validation_loss : float or None
         The latest validation loss, where there is one.
     model, optimizer
-        Those given to ``fit``; a callback may read and change them.
+        Those given to ``fit``; a callback may read and change them. None where there are none, in ``hotloop train``.
     """
 
     epoch: int

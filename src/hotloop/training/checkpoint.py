@@ -17,6 +17,7 @@ import numpy as np
 
 from hotloop.errors import SavedRunError, UnsupportedError
 from hotloop.files import check_writable, write_atomically
+from hotloop.files.atomic import refusals
 
 __all__ = ["Checkpoint", "saved_seed"]
 
@@ -56,10 +57,18 @@ class Checkpoint:
         _to_json(state, {})
 
     def write(self, state: dict[str, Any]) -> None:
-        """Save a state; the former file stays until the new one is whole."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, _encode({"fingerprint": self._fingerprint, "seed": self._seed, "state": state}))
+        """Save a state; the former file stays until the new one is whole.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written now.
+        """
+        # Whether or not it can be written: on a full disk the next attempt is due as late as any.
         self._written_s = time.perf_counter()
+        with refusals(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, _encode({"fingerprint": self._fingerprint, "seed": self._seed, "state": state}))
 
     def read(self) -> dict[str, Any] | None:
         """Return the state saved, or None if there is no file.
@@ -99,17 +108,13 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _encode(content: dict[str, Any]) -> bytes:
-    from safetensors.torch import save
-
     tensors: dict[str, Any] = {}
     document = json.dumps(_to_json(content, tensors))
-    block = save(tensors, metadata={"hotloop": document})
+    block = _save(tensors, {"hotloop": document})
     return _FORMAT + hashlib.sha256(block).hexdigest().encode() + b"\n" + block
 
 
 def _decode(data: bytes, path: Path) -> dict[str, Any]:
-    from safetensors.torch import load
-
     start = len(_FORMAT) + _DIGEST_LENGTH + 1
     block = data[start:]
     expected = _FORMAT + hashlib.sha256(block).hexdigest().encode() + b"\n"
@@ -120,25 +125,49 @@ def _decode(data: bytes, path: Path) -> dict[str, Any]:
         )
     # safetensors: eight bytes with the header's length, then the header as JSON.
     header = json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])
-    content: dict[str, Any] = _from_json(json.loads(header["__metadata__"]["hotloop"]), load(block))
+    document = header["__metadata__"]["hotloop"]
+    # A tensor's dtype may be one that NumPy lacks.
+    content: dict[str, Any] = _from_json(json.loads(document), _load(block, with_torch='"$tensor"' in document))
     return content
+
+
+def _save(values: dict[str, Any], metadata: dict[str, str]) -> bytes:
+    """Return arrays and tensors as a safetensors block; imports torch only if there are tensors."""
+    import safetensors.numpy
+
+    if all(isinstance(value, np.ndarray) for value in values.values()):
+        return safetensors.numpy.save(values, metadata)
+    import safetensors.torch
+    import torch
+
+    tensors = {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in values.items()}
+    return safetensors.torch.save(tensors, metadata)
+
+
+def _load(block: bytes, *, with_torch: bool) -> dict[str, Any]:
+    if with_torch:
+        import safetensors.torch
+
+        return safetensors.torch.load(block)
+    import safetensors.numpy
+
+    return safetensors.numpy.load(block)
 
 
 def _to_json(value: Any, tensors: dict[str, Any]) -> Any:
     """Return the value as JSON can hold it, with tensors put aside; what JSON lacks is marked by a key with $."""
-    import torch
-
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
         return float(value) if np.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, np.integer):
         return int(value)
-    if isinstance(value, (torch.Tensor, np.ndarray)):
+    if isinstance(value, np.ndarray):
         name = f"t{len(tensors)}"
-        if isinstance(value, np.ndarray):
-            tensors[name] = torch.from_numpy(value.copy())
-            return {"$array": name}
+        tensors[name] = np.array(value, order="C")
+        return {"$array": name}
+    if hasattr(value, "detach"):
+        name = f"t{len(tensors)}"
         # A copy, since tensors that share memory cannot be written.
         tensors[name] = value.detach().cpu().clone().contiguous()
         return {"$tensor": name}
@@ -165,7 +194,8 @@ def _from_json(value: Any, tensors: dict[str, Any]) -> Any:
     if kind == "$tensor":
         return tensors[content]
     if kind == "$array":
-        return tensors[content].numpy()
+        array = tensors[content]
+        return array if isinstance(array, np.ndarray) else array.numpy()
     if kind == "$float":
         return float(content)
     if kind == "$tuple":

@@ -9,14 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hotloop.engines.losses import loss_name
-from hotloop.engines.task import Task
 from hotloop.training.plan import Plan
 from hotloop.training.settings import Settings
 
-__all__ = ["fingerprint_of"]
+if TYPE_CHECKING:
+    from hotloop.engines.layers_task import LayersTask
+    from hotloop.engines.task import Task
+
+__all__ = ["fingerprint_of", "fingerprint_of_layers"]
 
 # What torch's schedules change in themselves, and in the optimizer's groups.
 _MOVING = frozenset(
@@ -42,26 +47,40 @@ def fingerprint_of(task: Task, plan: Plan, settings: Settings) -> str:
     digest.add("schedule", None if settings.schedule is None else _schedule_as_data(settings.schedule))
     for name in ("batch_size", "shuffle", "drop_last", "clip_grad_norm"):
         digest.add(name, getattr(task, name))
-    for name in ("epochs", "record_every", "validate_every", "patience"):
-        digest.add(name, getattr(plan, name))
+    digest.add_plan(plan)
     digest.add("seed", None if settings.seed is None else task.seed)
     return digest.text()
 
 
+def fingerprint_of_layers(task: LayersTask, plan: Plan) -> str:
+    """Return the digest of a run that trains a layer spec, in hexadecimal; imports no torch."""
+    digest = _Digest()
+    for part in (task.training, task.validation):
+        digest.add("data", (part.x, part.y) if part else None)
+    digest.add("network", task.network.to_json())
+    for name in ("output", "class_weight", "rule", "learning_rate", "batch_size", "shuffle", "drop_last", "seed"):
+        digest.add(name, getattr(task, name))
+    digest.add_plan(plan)
+    return digest.text()
+
+
 class _Digest:
-    """A SHA-256 of named values; tensors count byte by byte."""
+    """A SHA-256 of named values; tensors and arrays count byte by byte."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, name: str, value: object) -> None:
-        import torch
+    def add_plan(self, plan: Plan) -> None:
+        for name in ("epochs", "record_every", "validate_every", "patience"):
+            self.add(name, getattr(plan, name))
 
+    def add(self, name: str, value: object) -> None:
         self._digest.update(f"|{name}=".encode())
-        if isinstance(value, torch.Tensor):
-            self._digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            # Viewed as bytes, since NumPy does not know every dtype of torch's.
-            self._digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        if isinstance(value, np.ndarray):
+            self._digest.update(f"{value.dtype}{value.shape}".encode())
+            self._digest.update(np.ascontiguousarray(value).data)
+        elif hasattr(value, "detach"):
+            self._add_tensor(value)
         elif isinstance(value, dict):
             for key in sorted(value, key=str):
                 self.add(str(key), value[key])
@@ -70,6 +89,13 @@ class _Digest:
                 self.add(str(index), item)
         else:
             self._digest.update(repr(value).encode())
+
+    def _add_tensor(self, value: Any) -> None:
+        import torch
+
+        self._digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        # Viewed as bytes, since NumPy does not know every dtype of torch's.
+        self._digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
     def text(self) -> str:
         return self._digest.hexdigest()

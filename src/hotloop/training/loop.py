@@ -18,13 +18,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from hotloop.engines.interface import Engine, FloatArray, Session, State
-from hotloop.engines.task import Task
-from hotloop.errors import OutOfMemoryError
+from hotloop.engines.interface import AnyTask, Engine, FloatArray, Session, State
+from hotloop.errors import OutOfMemoryError, OutputError
 from hotloop.training.callbacks import Moment
 from hotloop.training.checkpoint import Checkpoint
 from hotloop.training.divergence import FiniteWeights, WayBack
@@ -33,21 +32,26 @@ from hotloop.training.interruption import Interruption
 from hotloop.training.plan import Plan
 from hotloop.training.progress import ProgressBar
 from hotloop.training.recorder import Recorder
-from hotloop.training.schedule import LearningRates
 from hotloop.training.validation import Validation
+
+if TYPE_CHECKING:
+    from hotloop.training.schedule import LearningRates
 
 __all__ = ["TrainingLoop"]
 
+OwnTask = TypeVar("OwnTask", bound=AnyTask)
+
 _CHUNK_S = 0.05
+_UNSAVED = "the state for going on after an interruption could not be saved"
 
 
-class TrainingLoop:
+class TrainingLoop(Generic[OwnTask]):
     """One run of training, from where the session stands to its end.
 
     Parameters
     ----------
     engine : Engine
-    task : Task
+    task : Task or LayersTask
     plan : Plan
     recorder : Recorder
     schedule : LearningRates, optional
@@ -56,7 +60,7 @@ class TrainingLoop:
 
     Attributes
     ----------
-    task : Task
+    task : Task or LayersTask
         With the device that training ended on.
     stopped, stopped_why : str
         "finished", "patience", "interrupted" or "diverged"; and a sentence about it.
@@ -64,21 +68,24 @@ class TrainingLoop:
         What interrupted it.
     duration_s : float
         Of the loop alone, with what earlier parts of a resumed run took.
+    prepare_s : float
+        Until the engine was ready.
     """
 
     def __init__(
         self,
-        engine: Engine,
-        task: Task,
+        engine: Engine[OwnTask],
+        task: OwnTask,
         plan: Plan,
         recorder: Recorder,
         schedule: LearningRates | None,
         checkpoint: Checkpoint | None,
     ):
-        self.task, self.validation, self.recorder = task, Validation(), recorder
+        self.task: OwnTask = task
+        self.validation, self.recorder = Validation(), recorder
         self.stopped, self.stopped_why = "", ""
         self.signal_number: int | None = None
-        self.duration_s = 0.0
+        self.duration_s = self.prepare_s = 0.0
         self.notes: list[str] = []
         self._engine, self._plan, self._schedule, self._checkpoint = engine, plan, schedule, checkpoint
         self._chunk_steps = 1
@@ -92,7 +99,9 @@ class TrainingLoop:
             The model's weights at the end; copies.
         """
         with Interruption() as interruption:
+            started_s = time.perf_counter()
             self._session = self._prepare(self.task)
+            self.prepare_s = time.perf_counter() - started_s
             try:
                 self._train(interruption)
                 weights = self._session.state(weights_only=True).model
@@ -111,6 +120,7 @@ class TrainingLoop:
             self._checkpoint.check(self._state())
         self._history = History(self._session, self._schedule, self.task.steps_per_epoch)
         self._way_back = WayBack(self._history, self._finite, self.task.steps_per_epoch)
+        self._chunk_steps = self._session.first_chunk
         started_s, earlier_s = time.perf_counter(), self.duration_s
         with ProgressBar(self._plan.epochs, self._plan.progress) as bar:
             while not self.stopped:
@@ -185,8 +195,7 @@ class TrainingLoop:
         if self._schedule is not None:
             self._schedule.settle(epoch, metric)
         if at_end and (callbacks := self._plan.callbacks_at(epoch)):
-            task = self.task
-            moment = Moment(epoch, self.recorder.last_loss, self.validation.last_loss, task.model, task.optimizer)
+            moment = Moment(epoch, self.recorder.last_loss, self.validation.last_loss, *self.task.shown)
             self._session.publish()
             for callback in callbacks:
                 callback(moment)
@@ -235,8 +244,14 @@ class TrainingLoop:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         # Weights that are not finite are found out about within the next step, and left behind.
-        if self.stopped or not self._has_lost_weights():
+        if not self.stopped and self._has_lost_weights():
+            return
+        try:
             checkpoint.write(self._state())
+        except OutputError as error:
+            # A full disk costs the way back, not the run; once said, that is known.
+            if not any(note.startswith(_UNSAVED) for note in self.notes):
+                self.notes.append(f"{_UNSAVED} after epoch {self.recorder.epochs}: {error.why or error.what}")
 
     def _keep_best(self) -> None:
         """Load the best weights where patience asked for them; an interrupted run stays where it is."""
@@ -246,7 +261,7 @@ class TrainingLoop:
     def _stop(self, stopped: str, why: str) -> None:
         self.stopped, self.stopped_why = stopped, why
 
-    def _prepare(self, task: Task) -> Session:
+    def _prepare(self, task: OwnTask) -> Session:
         try:
             return self._engine.prepare(task)
         except OutOfMemoryError as error:
@@ -254,13 +269,13 @@ class TrainingLoop:
                 raise
             reason = error.what
         self.notes.append(f"trained on the CPU: {reason}")
-        self.task = dataclasses.replace(task, device="cpu")
+        self.task = task.on_cpu()
         return self._engine.prepare(self.task)
 
     def _continue_on_cpu(self, step: int) -> None:
         self.notes.append(f"went on on the CPU from step {step}: {self.task.device} had no memory left")
         self._session.close()
-        self.task = dataclasses.replace(self.task, device="cpu")
+        self.task = self.task.on_cpu()
         self._session = self._engine.prepare(self.task)
         self._history.continue_with(self._session, step)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from hotloop.training.settings import RunSettings
 
 __all__ = ["Plan"]
 
@@ -32,6 +35,18 @@ class Plan:
     patience: int | None
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool
+
+    @classmethod
+    def of(cls, settings: RunSettings, *, validates: bool) -> Plan:
+        """Return the plan that settings ask for, with or without validation rows."""
+        return cls(
+            epochs=operator.index(settings.epochs),
+            record_every=operator.index(settings.record_every),
+            validate_every=operator.index(settings.validate_every) if validates else None,
+            patience=None if settings.patience is None else operator.index(settings.patience),
+            callbacks=tuple(settings.callbacks),
+            progress=bool(settings.progress),
+        )
 
     def next_stop(self, epoch: int) -> int:
         """Return the next epoch, later than ``epoch``, after which something happens or training ends."""

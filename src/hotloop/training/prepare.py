@@ -6,10 +6,10 @@ import math
 import operator
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,108 +17,78 @@ from numpy.typing import NDArray
 
 from hotloop.capture import from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads
-from hotloop.engines.interface import Engine
 from hotloop.engines.losses import RowLoss, loss_name
-from hotloop.engines.probe import check_single_row, probe
+from hotloop.engines.interface import Engine
+from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
-from hotloop.errors import ArgumentError, Interrupted
+from hotloop.errors import ArgumentError, UnsupportedError
+from hotloop.program.network import Network
 from hotloop.program.random import row_order
-from hotloop.runs.run import Run
 from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
-from hotloop.training.checkpoint import Checkpoint, saved_seed
+from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
 from hotloop.training.fingerprint import fingerprint_of
-from hotloop.training.loop import TrainingLoop
 from hotloop.training.plan import Plan
-from hotloop.training.recorder import Recorder
+from hotloop.training.prepared import Prepared
 from hotloop.training.schedule import LearningRates
 from hotloop.training.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["PreparedModule", "prepare"]
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A training run that has been checked and can start.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedModule(Prepared[Task]):
+    """A torch module that can be trained."""
 
-    Parameters
-    ----------
-    task : Task
-    plan : Plan
-    engine : Engine
-    why_engine, why_device : str
-        Why this engine and this device, in a clause each.
-    notes : tuple of str
-        What was converted.
-    settings : Settings
-        As given.
-    """
-
-    task: Task
-    plan: Plan
-    engine: Engine
-    why_engine: str
-    why_device: str
-    notes: tuple[str, ...]
     settings: Settings
 
-    def run(self) -> Run:
-        """Train.
+    def fingerprint(self) -> str:
+        """Return the digest of all that a checkpoint must agree with."""
+        return fingerprint_of(self.task, self.plan, self.settings)
 
-        Raises
-        ------
-        Interrupted
-            On Ctrl-C, carrying the run so far.
-        """
-        task, plan, settings = self.task, self.plan, self.settings
-        checkpoint = None
-        if settings.checkpoint is not None:
-            fingerprint = fingerprint_of(task, plan, settings)
-            checkpoint = Checkpoint(os.fspath(settings.checkpoint), fingerprint, task.seed)
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        with _only_user(task.model):
-            schedule = LearningRates(settings.schedule, task.optimizer) if settings.schedule is not None else None
-            recorder = Recorder(task.steps_per_epoch, plan.record_every, _shares(task))
-            loop = TrainingLoop(self.engine, task, plan, recorder, schedule, checkpoint)
-            weights = loop.run()
-        run = self._run_of(loop, weights, started_at)
-        if loop.signal_number is not None:
-            raise Interrupted(run, loop.signal_number)
-        return run
+    def shares(self) -> Callable[[int], NDArray[np.float64]]:
+        """Return each step's share of the rows, or of their weights where they have any."""
+        return _shares(self.task)
 
-    def _run_of(self, loop: TrainingLoop, weights: dict[str, Any], started_at: str) -> Run:
-        losses, recorded_at = loop.recorder.records()
-        validation_losses, validated_at = loop.validation.records()
+    def schedule(self) -> LearningRates | None:
+        """Return the learning rates that the scheduler gives."""
+        schedule = self.settings.schedule
+        return None if schedule is None else LearningRates(schedule, self.task.optimizer)
+
+    def only_user(self) -> AbstractContextManager[None]:
+        """Keep two threads from training one model at once."""
+        return _only_user(self.task.model)
+
+    def learned(self, weights: dict[str, Any]) -> tuple[Network | None, dict[str, Any], str]:
+        """Return the model as layers, with arrays, where it is nothing else; or else its state dict on the CPU."""
         network = from_module(self.task.model)
         kept = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
-        return Run(
-            losses=losses,
-            recorded_at=recorded_at,
-            validation_losses=validation_losses,
-            validated_at=validated_at,
-            epochs=loop.recorder.epochs,
-            best_epoch=loop.validation.best_epoch,
-            duration_s=loop.duration_s,
-            prepare_s=0.0,
-            engine=self.engine.name,
-            device=loop.task.device,
-            why=f"{self.why_engine}; {self.why_device}",
-            stopped=loop.stopped,
-            stopped_why=loop.stopped_why,
-            seed=self.task.seed,
-            notes=(*self.notes, *loop.notes),
-            settings=_as_data(self.task, self.settings),
-            network=network,
-            weights=kept if network is None else {name: tensor.numpy() for name, tensor in kept.items()},
-            module_name=type(self.task.model).__qualname__,
-            started_at=started_at,
-        )
+        if network is not None:
+            kept = {name: tensor.numpy() for name, tensor in kept.items()}
+        return network, kept, type(self.task.model).__qualname__
+
+    def settings_as_data(self) -> dict[str, object]:
+        """Return the settings of the run as JSON can hold them."""
+        task, settings = self.task, self.settings
+        group = task.optimizer.param_groups[0]
+        numbers = {name: value for name, value in group.items() if isinstance(value, (bool, int, float, tuple))}
+        return {
+            "loss": loss_name(task.loss),
+            "optimizer": type(task.optimizer).__name__,
+            **{f"optimizer_{name}": value for name, value in numbers.items() if value is not math.inf},
+            "batch_size": task.batch_size,
+            "rows": len(task.training),
+            "shuffle": task.shuffle,
+            "drop_last": task.drop_last,
+            "schedule": None if settings.schedule is None else type(settings.schedule).__name__,
+            **settings.numbers,
+        }
 
 
-def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepared:
+def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> PreparedModule:
     """Return the run that these arguments of :func:`hotloop.fit` describe; see there for what is raised."""
     check_engine_name(settings.engine)
     check_settings(settings)
@@ -129,14 +99,6 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     if batch_size is not None and settings.drop_last and batch_size > len(rows):
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
     size = min(operator.index(batch_size or len(rows)), len(rows))
-    with _drawing:
-        trial = probe(model, rows.X)
-        for part, name in ((rows, "y"), (validation, "y_val")):
-            if part is not None:
-                check_labels(part.y, loss, trial, name)
-        try_loss(loss, trial, rows.y)
-        if (size if settings.drop_last else len(rows) % size or size) == 1:
-            check_single_row(model, rows.X)
     device, why_device = choose_device(str(settings.device), model, size)
     task = Task(
         model=model,
@@ -151,18 +113,55 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         seed=_seed(settings),
         device=device,
         threads=choose_threads(settings.threads, model, size),
-        probe=trial,
+        probe=None,
     )
-    plan = Plan(
-        epochs=operator.index(settings.epochs),
-        record_every=operator.index(settings.record_every),
-        validate_every=operator.index(settings.validate_every) if validation else None,
-        patience=None if settings.patience is None else operator.index(settings.patience),
-        callbacks=tuple(settings.callbacks),
-        progress=bool(settings.progress),
+    started_s = time.perf_counter()
+    try:
+        engine, why_engine = choose_engine(settings.engine, task)
+    except UnsupportedError:
+        # If model, rows and loss do not fit each other, that is the better thing to say.
+        _try_out(task)
+        raise
+    capture_s = time.perf_counter() - started_s
+    task = _checked(task, engine)
+    return PreparedModule(
+        task=task,
+        plan=Plan.of(settings, validates=validation is not None),
+        engine=engine,
+        why_engine=why_engine,
+        why_device=why_device,
+        capture_s=capture_s,
+        notes=tuple(notes),
+        settings=settings,
+        seed=task.seed,
     )
-    engine, why_engine = choose_engine(settings.engine, task)
-    return Prepared(task, plan, engine, why_engine, why_device, tuple(notes), settings)
+
+
+def _checked(task: Task, engine: Engine[Task]) -> Task:
+    """Return the task with whatever its engine needs to know of the model; raise where rows do not fit it."""
+    if engine.compiles:
+        # Capture has followed the model already, and knows its output.
+        _check_labels(task, engine.output_of_a_row(task))
+        return task
+    return replace(task, probe=_try_out(task))
+
+
+def _try_out(task: Task) -> Probe | None:
+    """Send a few rows through a copy of the model and the loss; raise where they do not fit each other."""
+    rows, last = task.training, len(task.training) % task.batch_size
+    with _drawing:
+        trial = probe(task.model, rows.X)
+        _check_labels(task, None if trial is None else tuple(trial.output.shape[1:]))
+        try_loss(task.loss, trial, rows.y)
+        if (task.batch_size if task.drop_last else last or task.batch_size) == 1:
+            check_single_row(task.model, rows.X)
+    return trial
+
+
+def _check_labels(task: Task, output_of_a_row: tuple[int, ...] | None) -> None:
+    for part, name in ((task.training, "y"), (task.validation, "y_val")):
+        if part is not None:
+            check_labels(part.y, task.loss, output_of_a_row, name)
 
 
 def _rows(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:
@@ -200,13 +199,10 @@ def _seed(settings: Settings) -> int:
 
 def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
     """What each step's loss adds to its epoch's: its rows' share, or its weights' where rows are weighted."""
-    ends = np.array([task.batch(step) for step in range(task.steps_per_epoch)])
-    rows_of_step = (ends[:, 1] - ends[:, 0]).astype(np.float64)
+    ends, uniform = task.epoch.ranges, task.epoch.shares
     row_loss = RowLoss.of(task.loss)
     if row_loss is not None and row_loss.reduction == "sum":
-        uniform = np.full(len(ends), 1 / rows_of_step.sum())
-    else:
-        uniform = rows_of_step / rows_of_step.sum()
+        uniform = np.full(len(ends), 1 / (ends[:, 1] - ends[:, 0]).sum())
     weight = task.training.weight
     if weight is None or len(ends) == 1 or (row_loss is not None and row_loss.reduction == "sum"):
         return lambda epoch: uniform
@@ -219,24 +215,6 @@ def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
         return np.asarray(of_step / (of_step.sum() or 1.0))
 
     return weighted
-
-
-def _as_data(task: Task, settings: Settings) -> dict[str, object]:
-    """The settings of a run as JSON can hold them."""
-    group = task.optimizer.param_groups[0]
-    numbers = {name: value for name, value in group.items() if isinstance(value, (bool, int, float, tuple))}
-    return {
-        "loss": loss_name(task.loss),
-        "optimizer": type(task.optimizer).__name__,
-        **{f"optimizer_{name}": value for name, value in numbers.items() if value is not math.inf},
-        "batch_size": task.batch_size,
-        "rows": len(task.training),
-        "shuffle": task.shuffle,
-        "drop_last": task.drop_last,
-        "schedule": None if settings.schedule is None else type(settings.schedule).__name__,
-        **{name: getattr(settings, name) for name in ("epochs", "record_every", "validate_every", "patience")},
-        **{name: getattr(settings, name) for name in ("clip_grad_norm", "threads")},
-    }
 
 
 # Trying a model out puts torch's generator back afterwards; no other thread may draw a seed meanwhile.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hotloop.errors import ArgumentError, nearest
+from hotloop.program.optimizers import Adam, OptimizerRule, Sgd
 
 if TYPE_CHECKING:
     import torch
@@ -64,27 +66,49 @@ class Recipe:
     balanced: bool
     print_every: int
 
-    def build_optimizer(self, parameters: object) -> torch.optim.Optimizer:
-        """Return the optimizer over these parameters.
+    def rule(self) -> OptimizerRule | None:
+        """Return the optimizer as a rule that can be compiled, or None where there is none for it.
 
         Raises
         ------
         ArgumentError
-            If there is no optimizer of that name, or torch refuses its settings.
+            If there is no optimizer of that name, or its settings make no sense.
         """
+        self._check_optimizer()
+        if self.optimizer == "sgd":
+            return Sgd(weight_decay=self.weight_decay)
+        if self.optimizer in ("adam", "adamw"):
+            return Adam(weight_decay=self.weight_decay, decoupled=self.optimizer == "adamw")
+        return None
+
+    def build_optimizer(self, parameters: object) -> torch.optim.Optimizer:
+        """Return torch's optimizer over these parameters.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no optimizer of that name, or its settings make no sense.
+        """
+        self._check_optimizer()
         import torch
 
-        if self.optimizer not in OPTIMIZERS:
-            raise ArgumentError(
-                f"unknown optimizer {self.optimizer!r}.{nearest(self.optimizer, OPTIMIZERS)}",
-                do="use one of " + ", ".join(OPTIMIZERS),
-            )
         build = getattr(torch.optim, OPTIMIZERS[self.optimizer])
         try:
             built: torch.optim.Optimizer = build(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
         except ValueError as error:
             raise ArgumentError(f"{OPTIMIZERS[self.optimizer]} cannot be used so", why=str(error)) from None
         return built
+
+    def _check_optimizer(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ArgumentError(
+                f"unknown optimizer {self.optimizer!r}.{nearest(self.optimizer, OPTIMIZERS)}",
+                do="use one of " + ", ".join(OPTIMIZERS),
+            )
+        for name in ("learning rate", "weight decay"):
+            value = getattr(self, name.replace(" ", "_"))
+            if not 0 <= value < math.inf:
+                raise ArgumentError(f"the {name} is {value:g}; it must be a number from 0 on")
 
 
 RECIPES: Mapping[str, Recipe] = {

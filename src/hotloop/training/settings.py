@@ -12,15 +12,13 @@ if TYPE_CHECKING:
 
     from hotloop.training.callbacks import Moment
 
-__all__ = ["Settings"]
+__all__ = ["RunSettings", "Settings"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Settings:
-    """Everything about a run but the model and the rows it learns from; see :func:`hotloop.fit`."""
+class RunSettings:
+    """What does not depend on how network, loss and optimizer are given; see :func:`hotloop.fit`."""
 
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    optimizer: torch.optim.Optimizer
     epochs: int
     batch_size: int | None = None
     shuffle: bool | None = None
@@ -30,7 +28,6 @@ class Settings:
     y_val: Any = None
     validate_every: int = 1
     patience: int | None = None
-    schedule: Any = None
     clip_grad_norm: float | None = None
     record_every: int = 1
     device: str | torch.device = "auto"
@@ -40,3 +37,18 @@ class Settings:
     progress: bool | str = "auto"
     callbacks: Sequence[Callable[[Moment], Any]] = ()
     checkpoint: str | os.PathLike[str] | None = None
+
+    @property
+    def numbers(self) -> dict[str, object]:
+        """The settings that a saved run lists as they were given."""
+        names = ("epochs", "record_every", "validate_every", "patience", "clip_grad_norm", "threads")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Settings(RunSettings):
+    """Everything about a run but the model and the rows it learns from; see :func:`hotloop.fit`."""
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    schedule: Any = None

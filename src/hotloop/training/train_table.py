@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hotloop.errors import ArgumentError, OutOfMemoryError
-from hotloop.hardware import free_memory_bytes
+from hotloop.engines.step_size import step_flop, why_too_small
+from hotloop.errors import ArgumentError, OutOfMemoryError, UnsupportedError
+from hotloop.hardware import free_memory_bytes, may_have_accelerator
 from hotloop.program import Network
 from hotloop.runs import Run
 from hotloop.training.callbacks import Moment
 from hotloop.training.metrics import accuracy, r2, rmse
 from hotloop.training.recipes import Recipe
+from hotloop.training.settings import RunSettings
 
 if TYPE_CHECKING:
     from hotloop.tables import PreparedTable, Schema, Table
+    from hotloop.training.prepared import Prepared
 
 __all__ = ["TableTraining", "prepare_table_training"]
 
@@ -73,17 +78,10 @@ class TableTraining:
         Run
             With the table's schema and the test rows' metrics.
         """
-        from hotloop.capture import to_module
-        from hotloop.training.prepare import prepare
-        from hotloop.training.settings import Settings
-
         data, recipe = self.prepared, self.recipe
         self._check_memory()
-        model = to_module(self.network, self.network.initialise(self.seed))
         validates = len(data.X_validation) > 0
-        settings = Settings(
-            loss=self._loss(),
-            optimizer=recipe.build_optimizer(model.parameters()),
+        settings = RunSettings(
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
             X_val=data.X_validation if validates else None,
@@ -98,14 +96,15 @@ class TableTraining:
             callbacks=callbacks,
             checkpoint=checkpoint,
         )
-        ready = prepare(model, data.X_train, data.y_train, settings)
+        ready = self._without_torch(settings) or self._with_torch(settings)
         on_start(ready.why_device, ready.why_engine)
         run = ready.run()
+        metrics, metrics_notes = self._metrics(run)
         return dataclasses.replace(
             run,
             schema=self.schema,
-            metrics=self._metrics(run),
-            notes=(*data.notes, *run.notes),
+            metrics=metrics,
+            notes=(*data.notes, *run.notes, *metrics_notes),
             settings={**run.settings, **self._table_settings()},
         )
 
@@ -119,28 +118,82 @@ class TableTraining:
                 do="make the hidden layers narrower",
             )
 
+    def _without_torch(self, settings: RunSettings) -> Prepared[Any] | None:
+        """Return the run of the native engine on the CPU, or None where something else is asked for or needed."""
+        rule = self.recipe.rule()
+        if settings.engine not in ("auto", "native") or rule is None or (why_device := self._why_cpu(settings)) is None:
+            return None
+        from hotloop.training.prepare_layers import prepare_layers
+
+        class_weight = self._class_weight()
+        try:
+            return prepare_layers(
+                self.network,
+                self.prepared.X_train,
+                self.prepared.y_train,
+                settings,
+                output="regression" if self.prepared.class_counts is None else "classification",
+                class_weight=None if class_weight is None else class_weight.astype(np.float32),
+                rule=rule,
+                learning_rate=self.recipe.learning_rate,
+                why_device=why_device,
+            )
+        except UnsupportedError:
+            if settings.engine == "native":
+                raise
+            return None
+
+    def _why_cpu(self, settings: RunSettings) -> str | None:
+        """Return why to train on the CPU, in a clause, or None where torch must be asked which devices there are."""
+        if settings.device != "auto":
+            return "cpu was asked for" if settings.device == "cpu" else None
+        n_rows = len(self.prepared.X_train)
+        n_weights = sum(math.prod(shape) for shape in self.network.parameter_shapes.values() if len(shape) > 1)
+        batch_size = self.recipe.batch_size or n_rows
+        too_small = why_too_small(step_flop(min(batch_size, n_rows), n_weights))
+        return too_small or (None if may_have_accelerator() else "cpu, since there is no GPU here that torch could use")
+
+    def _with_torch(self, settings: RunSettings) -> Prepared[Any]:
+        """Return the run of the same layers as a torch module."""
+        from hotloop.capture import to_module
+        from hotloop.training.prepare import prepare
+        from hotloop.training.settings import Settings
+
+        model = to_module(self.network, self.network.initialise(self.seed))
+        optimizer = self.recipe.build_optimizer(model.parameters())
+        of_torch = Settings(**vars(settings), loss=self._loss(), optimizer=optimizer)
+        return prepare(model, self.prepared.X_train, self.prepared.y_train, of_torch)
+
+    def _class_weight(self) -> NDArray[np.float64] | None:
+        """Return what each class weighs, so that all weigh the same together; None where they are not balanced."""
+        counts = self.prepared.class_counts
+        if counts is None or not self.recipe.balanced:
+            return None
+        return np.asarray(counts.sum() / (len(counts) * counts))
+
     def _loss(self) -> Any:
         import torch
 
-        counts = self.prepared.class_counts
-        if counts is None:
+        if self.prepared.class_counts is None:
             return torch.nn.MSELoss()
-        if not self.recipe.balanced:
-            return torch.nn.CrossEntropyLoss()
-        weight = counts.sum() / (len(counts) * counts)
-        return torch.nn.CrossEntropyLoss(weight=torch.tensor(weight, dtype=torch.float32))
+        weight = self._class_weight()
+        return torch.nn.CrossEntropyLoss(weight=None if weight is None else torch.tensor(weight, dtype=torch.float32))
 
-    def _metrics(self, run: Run) -> dict[str, float]:
+    def _metrics(self, run: Run) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Return how good the run is on the test rows, and a note on what cannot be said."""
         data = self.prepared
         if not len(data.X_test):
-            return {}
+            return {}, ()
         output = self.network.forward(run.weights, data.X_test)
         if self.schema.task == "classification":
             labels: Any = data.y_test
-            return {"test_accuracy": accuracy(labels, output.argmax(axis=1))}
+            return {"test_accuracy": accuracy(labels, output.argmax(axis=1))}, ()
         values, predicted = self.schema.undo_target(data.y_test), self.schema.undo_target(output)
         values, predicted = np.ravel(values), np.ravel(predicted)
-        return {"test_r2": r2(values, predicted), "test_rmse": rmse(values, predicted)}
+        error, explained = rmse(values, predicted), r2(values, predicted)
+        if explained is None:
+            return {"test_rmse": error}, ("R2 is not defined: the target is the same in every test row.",)
+        return {"test_r2": explained, "test_rmse": error}, ()
 
     def _table_settings(self) -> dict[str, object]:
         data, recipe = self.prepared, self.recipe
