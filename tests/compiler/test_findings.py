@@ -9,6 +9,12 @@ from programs import Case
 FINDINGS = {
     "a comparison is used after the first sums over rows": Case(weighted=True),
     "a scheduler is not told that the optimizer was stepped": Case(schedule=True),
+    "the label that is ignored is a class": Case(
+        loss="CrossEntropyLoss", loss_settings=(("ignore_index", 0),), target="ignored labels"
+    ),
+    "a square overflows before its share is taken": Case(
+        dtype="float32", optimizer="Adam", loss="HuberLoss", loss_settings=(("reduction", "sum"),), scale=1e18, rows=30
+    ),
 }
 
 

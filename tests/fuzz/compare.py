@@ -439,8 +439,8 @@ def _rates(case: Case, built: Built, steps_per_epoch: int) -> np.ndarray | None:
 
 
 def _batch(task, epoch: int, step_of_epoch: int):
-    start, stop = task.batch(step_of_epoch)
-    n_rows = len(task.training)
+    n_rows, start = len(task.training), step_of_epoch * task.batch_size
+    stop = min(start + task.batch_size, n_rows)
     order = row_order(n_rows, task.seed, epoch) if task.shuffle else np.arange(n_rows)
     at = torch.from_numpy(order[start:stop])
     weight = task.training.weight

@@ -8,15 +8,11 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from hotloop.capture import follow
 from hotloop.capture.supported import ACTIVATIONS, LOSSES
-from hotloop.compiler.elementwise import EMITTERS
 
 __all__ = ["Built", "Case", "build", "cases"]
 
 SHAPES = ("sequential", "residual", "concatenated", "shared", "gated")
-if follow.__doc__ == "Modules that are no plain Sequential.":  # TEMPORARY
-    SHAPES = ("sequential",)
 Settings = tuple[tuple[str, Any], ...]
 
 
@@ -159,7 +155,7 @@ class Gated(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.linspace(0.5, 1.5, layers[0].out_features))
 
     def forward(self, x):
-        x = self.left(x) * self.activation(self.right(x)) - self.scale * 0.5
+        x = self.left(x) * self.activation(self.right(x)) - self.scale
         return self.last(x)
 
 
@@ -263,25 +259,9 @@ _NUMBERS = {
 }
 
 
-# TEMPORARY: until every function of lanes is written.
-_NEEDS = {
-    "ELU": "expm1",
-    "GELU": "erf",
-    "SiLU": "sigmoid",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "Softplus": "softplus",
-    "BCEWithLogitsLoss": "softplus",
-}
-
-
-def _is_written(name: str) -> bool:
-    return EMITTERS[_NEEDS.get(name, "add")] is not None
-
-
 @st.composite
 def _activation(draw) -> tuple[str, Settings]:
-    row = draw(st.sampled_from([row for row in ACTIVATIONS if _is_written(row.module)]))
+    row = draw(st.sampled_from(ACTIVATIONS))
     settings = [(name, draw(st.sampled_from(_NUMBERS[name]))) for name in row.defaults]
     return row.module, tuple(item for item in settings if item[1] != row.defaults[item[0]])
 
@@ -291,7 +271,7 @@ _width = st.integers(1, 70) | st.integers(1, 9)
 
 @st.composite
 def _loss_of(draw) -> tuple[str, Settings, str]:
-    name = draw(st.sampled_from([row.module for row in LOSSES if _is_written(row.module)]))
+    name = draw(st.sampled_from([row.module for row in LOSSES]))
     settings: list[tuple[str, Any]] = []
     target = "numbers"
     if name == "CrossEntropyLoss":

@@ -20,19 +20,19 @@ _KINKS = {_F.relu, _F.leaky_relu, _F.elu, _F.softplus}
 
 
 class _Linear(torch.autograd.Function):
-    """A linear layer that hands on sums of absolute products."""
+    """A linear layer that hands on sums of absolute products, of all that its input was added up from."""
 
     @staticmethod
-    def forward(context, x, weight, bias):
-        context.save_for_backward(x, weight)
+    def forward(context, x, weight, bias, size):
+        context.save_for_backward(size, weight)
         context.has_bias = bias is not None
         return _F.linear(x, weight, bias)
 
     @staticmethod
     def backward(context, g):
-        x, weight = context.saved_tensors
+        size, weight = context.saved_tensors
         g = g.abs()
-        return g @ weight.abs(), g.T @ x.abs(), g.sum(0) if context.has_bias else None
+        return g @ weight.abs(), g.T @ size, g.sum(0) if context.has_bias else None, None
 
 
 class _Absolute(torch.autograd.Function):
@@ -81,7 +81,7 @@ class _Mode(TorchFunctionMode):
         if func is _F.linear:
             x, weight, *rest = args
             bias = rest[0] if rest else kwargs.get("bias")
-            y = _Linear.apply(x, weight, bias)
+            y = _Linear.apply(x, weight, bias, self.magnitude(x))
             size = self.magnitude(x) @ weight.detach().abs().T
             return self._known(y, size if bias is None else size + bias.detach().abs())
         if func in _KINKS:

@@ -36,7 +36,7 @@ def cross_entropy(
     label_smoothing : float
         Share of the target that is spread over all classes.
     ignored : int, optional
-        A label whose rows do not count.
+        There are rows that do not count; their label is -1 or another that is no class.
 
     Returns
     -------

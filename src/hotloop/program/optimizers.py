@@ -181,7 +181,8 @@ class Adam(OptimizerRule):
             g = g + scalars["decay"] * w
         start, end = (slots["exp_avg"], g) if self._keeps_most else (g, slots["exp_avg"])
         mean = start + scalars["weight1"] * (end - start)
-        square = scalars["keep2"] * slots["exp_avg_sq"] + scalars["take2"] * (g * g)
+        # As torch multiplies: a square that is too large for float32 may be none when part of it is taken first.
+        square = scalars["keep2"] * slots["exp_avg_sq"] + (scalars["take2"] * g) * g
         new = {"exp_avg": mean, "exp_avg_sq": square}
         largest = square
         if self.amsgrad:
