@@ -11,8 +11,10 @@ def in_process(tmp_path, monkeypatch, capsys):
     from hotloop.cli import main
 
     monkeypatch.chdir(tmp_path)
-    # The command line makes itself the handler of SIGTERM; tests must not keep that.
-    monkeypatch.setattr("hotloop.cli._stop_at_sigterm", lambda: None)
+    # The command line makes itself the handler of signals; tests must not keep that.
+    monkeypatch.setattr("hotloop.cli.stop_at_once", lambda: None)
+    monkeypatch.setattr("hotloop.cli.train.stop_at_once", lambda: None)
+    monkeypatch.setattr("hotloop.cli.train.stop_at_whole_steps", lambda: None)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()

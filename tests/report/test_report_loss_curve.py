@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import time
@@ -158,3 +159,19 @@ def test_no_window_system_is_touched():
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(("named", "then"), [("foo", None), ("svg", "svg")])
+def test_a_backend_that_does_not_exist_keeps_nobody_from_drawing(named, then):
+    program = (
+        "import os, numpy as np\nfrom types import SimpleNamespace as S\n"
+        "import hotloop.report.loss_curve as m\n"
+        "e = np.array([1.0])\n"
+        "run = S(losses=e, recorded_at=e, validation_losses=e[:0], validated_at=e[:0], epochs=1,"
+        " best_epoch=None, device='cpu')\n"
+        "assert m.to_png(run).startswith(b'\\x89PNG')\n"
+        "import matplotlib\n"
+        f"assert matplotlib.rcParams._get_backend_or_none() == {then!r}\n"
+        f"assert os.environ['MPLBACKEND'] == {named!r}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "MPLBACKEND": named})

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hotloop.capture import to_module
-from hotloop.errors import SavedRunError
+from hotloop.errors import ArgumentError, SavedRunError
 from hotloop.files import seal, unseal
 from hotloop.program.network import Network
 from hotloop.runs import load
@@ -244,3 +244,9 @@ def test_loading_executes_nothing_and_needs_no_torch(saved):
     command = [sys.executable, "-c", WATCHED_LOAD, saved]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+@pytest.mark.parametrize("into", [3, torch.nn.Linear])
+def test_into_is_a_module(saved, into):
+    with pytest.raises(ArgumentError, match=r"into must be a torch\.nn\.Module"):
+        load(saved, into=into)

@@ -99,6 +99,20 @@ def test_the_picture_is_saved_where_asked_for(make_run, tmp_path):
     assert (path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_that_cannot_be_drawn_costs_no_run(make_run, tmp_path, monkeypatch):
+    def savefig(*arguments, **settings):
+        raise ValueError("no such font\nat all")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    run = make_run()
+    with pytest.raises(OutputError, match=r"the run is saved in '.*iris', but not its picture") as raised:
+        run.save(tmp_path / "iris", plot=True)
+    assert "ValueError: no such font" in raised.value.why
+    assert {path.name for path in tmp_path.iterdir()} == {"iris"}
+    assert load(tmp_path / "iris")
+    assert not (tmp_path / "iris" / "loss.png").exists()
+
+
 def test_a_diverged_run_is_saved_as_plain_json(make_run, tmp_path):
     run = make_run(
         losses=np.array([1.0, np.inf, np.nan]),

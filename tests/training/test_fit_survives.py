@@ -14,6 +14,7 @@ from by_hand import equal, mlp
 from torch import nn, optim
 
 import hotloop
+from hotloop.files import write_atomically
 from hotloop.training import loop
 
 
@@ -324,3 +325,28 @@ def test_checkpoints_are_written_now_and_then(classes, tmp_path, monkeypatch):
     assert all(found[2:])
     np.testing.assert_array_equal(run.losses, expected.losses)
     assert all(map(equal, states, others))
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(classes, tmp_path, monkeypatch):
+    """The disk is full at first, and has room at the end."""
+    X, y = classes
+    attempts = []
+
+    def write(path, data):
+        attempts.append(path)
+        if len(attempts) < 4:
+            raise hotloop.OutputError(f"cannot write '{path}'", why="the disk is full")
+        return write_atomically(path, data)
+
+    monkeypatch.setattr("hotloop.training.checkpoint.write_atomically", write)
+    monkeypatch.setattr("hotloop.training.checkpoint._INTERVAL_S", 0.0)
+    monkeypatch.setattr(loop, "_CHUNK_S", 0.0)
+    settings = {"loss": nn.CrossEntropyLoss(), "epochs": 12, "checkpoint": tmp_path / "state"}
+    model = fresh()
+    run = hotloop.fit(model, X, y, optimizer=optim.SGD(model.parameters(), 0.1), **settings)
+    assert (run.stopped, run.epochs) == ("finished", 12)
+    assert len(attempts) > 4
+    (note,) = run.notes
+    assert note.startswith("the state for going on after an interruption could not be saved after epoch")
+    assert note.endswith("the disk is full")
+    assert (tmp_path / "state").exists()

@@ -1,5 +1,6 @@
 """Between torch's objects and ours: models, losses and optimizers become programs, layer specs become modules."""
 
+from hotloop.capture.network import capture_network
 from hotloop.capture.optimizers import CapturedGroup, read_slots, write_slots
 from hotloop.capture.program import Captured, capture
 from hotloop.capture.refusal import NotCaptured
@@ -10,6 +11,7 @@ __all__ = [
     "CapturedGroup",
     "NotCaptured",
     "capture",
+    "capture_network",
     "from_module",
     "read_slots",
     "to_module",

@@ -70,7 +70,7 @@ def write_forward(block: BlockBuilder, graph: Graph, x: Value, inputs: Inputs) -
 
 
 def _linear(writer: _Writer, node: Node) -> Value:
-    """x W^T + b; the setting says whether the weight is stored (out, in), as torch's layer does, or (in, out)."""
+    """Matrix product and bias; the setting says whether the weight is stored (out, in), as layers do, or (in, out)."""
     source, weight, *bias = node.operands
     assert isinstance(source, int)
     assert isinstance(weight, Weight)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.supported import LOSSES, Loss
+from hotloop.capture.unaltered import alteration
 from hotloop.program import losses
 from hotloop.program.build import Value
 from hotloop.program.types import Type
@@ -134,15 +135,20 @@ def read_loss(
     return LossRule(row.module, settings["reduction"], width=float(width)), {}
 
 
+_WITHOUT = "use the loss without it; rows are weighted by sample_weight"
+
+
 def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
     import torch
 
     do = "use one of " + ", ".join(row.module for row in LOSSES)
     row = _rows().get(type(loss)) if isinstance(loss, torch.nn.Module) else None
-    if row is not None:
-        altered = loss._forward_hooks or loss._forward_pre_hooks or loss._backward_hooks or loss._backward_pre_hooks
-        if altered or "forward" in vars(loss):
-            raise NotCaptured(f"the loss {row.module}", "it has hooks or a forward of its own", "remove them")
+    if row is not None and isinstance(loss, torch.nn.Module):
+        if altered := alteration(loss):
+            raise NotCaptured(f"the loss {row.module}", *altered)
+        for name in row.unused:
+            if getattr(loss, name) is not None:
+                raise NotCaptured(f"the loss {row.module}", f"it has the setting {name!r}", _WITHOUT)
         return row, {name: getattr(loss, name) for name in row.defaults}
     function = loss.func if type(loss) is partial else loss
     try:
@@ -154,23 +160,18 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
     given = loss.keywords if type(loss) is partial else {}
     unknown = sorted(set(given) - set(row.defaults))
     if unknown or (type(loss) is partial and loss.args):
-        what = f"the setting {unknown[0]!r}" if unknown else "a tensor"
-        raise NotCaptured(f"the loss {row.function}", f"the partial fixes {what}", "use the loss's module")
+        what = f"it has the setting {unknown[0]!r}" if unknown else "the partial fixes a tensor"
+        raise NotCaptured(f"the loss {row.function}", what, _WITHOUT)
     return row, {**row.defaults, **given}
 
 
-_found: dict[Any, Loss] = {}
-
-
+@cache
 def _rows() -> Mapping[Any, Loss]:
     """The covered losses by class and by function."""
-    if not _found:
-        import torch
+    import torch
 
-        for row in LOSSES:
-            _found[getattr(torch.nn, row.module)] = row
-            _found[getattr(torch.nn.functional, row.function)] = row
-    return _found
+    functions = {getattr(torch.nn.functional, row.function): row for row in LOSSES}
+    return {**{getattr(torch.nn, row.module): row for row in LOSSES}, **functions}
 
 
 def _name(loss: Callable[..., Any]) -> str:
@@ -205,8 +206,6 @@ def _read_cross_entropy(
 def _read_binary_cross_entropy(
     where: str, settings: dict[str, Any], n_outputs: int, element: str
 ) -> tuple[LossRule, dict[str, NDArray[Any]]]:
-    if settings["weight"] is not None:
-        raise NotCaptured(where, "it has a weight for each element", "use pos_weight or sample_weight")
     if settings["pos_weight"] is None:
         return LossRule("BCEWithLogitsLoss", settings["reduction"]), {}
     pos_weight = _fixed(where, "pos_weight", settings["pos_weight"], element)

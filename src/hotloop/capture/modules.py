@@ -1,13 +1,13 @@
-"""nn.Module -> graph. A plain ``nn.Sequential`` is read layer by layer; any other module is followed (``follow.py``)."""
+"""nn.Module -> graph: a plain ``nn.Sequential`` is read layer by layer, any other module is followed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hotloop.capture.activation import read_activation
-from hotloop.capture.follow import follow
 from hotloop.capture.graph import Graph, Node, Weight
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.supported import ACTIVATIONS, Activation
@@ -51,6 +51,8 @@ def read_model(model: torch.nn.Module, n_features: int, has_validation: bool) ->
     check_no_global_hooks()
     plain = _read_layers(model, n_features)
     if plain is None:
+        from hotloop.capture.follow import follow
+
         graph, evaluation, parameters = follow(model, n_features, has_validation)
         return Read(graph, evaluation, parameters, check_parameters(model, parameters))
     graph, parameters = plain
@@ -73,7 +75,7 @@ def _read_layers(model: torch.nn.Module, n_features: int) -> tuple[Graph, tuple[
 
     for layer in _layers(model):
         read = _readers().get(type(layer)) if layer is not None else None
-        if layer is None or read is None or alteration(layer):
+        if layer is None or read is None or alteration(layer) or _is_patched(type(layer)):
             return None
         step = read(layer)
         if step is None:
@@ -94,43 +96,43 @@ def _read_layers(model: torch.nn.Module, n_features: int) -> tuple[Graph, tuple[
     return Graph(n_features, tuple(shapes), tuple(nodes), len(nodes), width), tuple(parameters)
 
 
-def _layers(module: torch.nn.Module) -> Iterator[torch.nn.Module | None]:
+def _is_patched(kind: type[torch.nn.Module]) -> bool:
+    """Whether someone has given a class another forward."""
+    return bool(kind.forward.__module__ != kind.__module__)
+
+
+def _layers(module: torch.nn.Module | None) -> Iterator[torch.nn.Module | None]:
     """Yield the layers of nested Sequentials in order; None where something else stands."""
     import torch
 
     if type(module) is not torch.nn.Sequential:
         yield module
         return
-    if alteration(module) or module._parameters or module._buffers:
+    if alteration(module):
         yield None
     for child in module._modules.values():
-        if child is None:
-            yield None
-        else:
-            yield from _layers(child)
+        yield from _layers(child)
 
 
 # What a layer does, with which parameters and settings.
 _Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
 _Reader = Callable[[Any], "_Step | None"]
 _NOTHING: _Step = ("identity", (), ())
-_found: dict[type, _Reader] = {}
 
 
+@cache
 def _readers() -> Mapping[type, _Reader]:
-    if not _found:
-        import torch
+    """What reads a layer of each class; it returns None where the layer is to be followed instead."""
+    import torch
 
-        found: dict[type, _Reader] = {
-            torch.nn.Linear: _linear,
-            torch.nn.Identity: lambda layer: _NOTHING,
-            torch.nn.Flatten: _flatten,
-            torch.nn.Dropout: _dropout,
-        }
-        for row in ACTIVATIONS:
-            found[getattr(torch.nn, row.module)] = _activation(row)
-        _found.update(found)
-    return _found
+    of_activations = {getattr(torch.nn, row.module): _activation(row) for row in ACTIVATIONS}
+    return {
+        torch.nn.Linear: _linear,
+        torch.nn.Identity: lambda layer: _NOTHING,
+        torch.nn.Flatten: _flatten,
+        torch.nn.Dropout: _dropout,
+        **of_activations,
+    }
 
 
 def _linear(layer: torch.nn.Linear) -> _Step | None:

@@ -70,7 +70,12 @@ def read_groups(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.
         own = [parameter for parameter in group["params"] if id(parameter) in changed]
         if not own:
             continue
-        rule = read_rule(f"{_name(optimizer)}, group {index}", group)
+        where = f"{_name(optimizer)}, group {index}"
+        rule = read_rule(where, group)
+        if isinstance(rule, Adam) and _is_coarse(group["lr"], own[0]):
+            raise NotCaptured(
+                where, "lr is a float32 tensor, and torch rounds the steps of a float64 model", "use a float"
+            )
         by_step: dict[int, list[torch.nn.Parameter]] = {}
         for parameter in own:
             by_step.setdefault(_steps_done(optimizer, rule, parameter), []).append(parameter)
@@ -144,9 +149,8 @@ def write_slots(
         for slot in group.rule.slots:
             if state.get(slot) is None:
                 state[slot] = torch.zeros_like(parameter, memory_format=torch.preserve_format, requires_grad=False)
-            values = torch.from_numpy(np.ascontiguousarray(slots[slot][part]).reshape(parameter.shape))
             with torch.no_grad():
-                state[slot].copy_(values)
+                state[slot].copy_(torch.tensor(slots[slot][part]).view(parameter.shape))
 
 
 def _write_step(group: dict[str, Any], parameter: torch.nn.Parameter, state: dict[str, Any], step: int) -> None:
@@ -165,7 +169,7 @@ def _write_step(group: dict[str, Any], parameter: torch.nn.Parameter, state: dic
 def _kept(optimizer: torch.optim.Optimizer, slot: str, parameter: torch.nn.Parameter) -> NDArray[Any]:
     import torch
 
-    kept = optimizer.state[parameter].get(slot) if parameter in optimizer.state else None
+    kept = optimizer.state.get(parameter, {}).get(slot)
     tensor = torch.zeros_like(parameter) if kept is None else kept
     array: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
     return array
@@ -173,7 +177,7 @@ def _kept(optimizer: torch.optim.Optimizer, slot: str, parameter: torch.nn.Param
 
 def _steps_done(optimizer: torch.optim.Optimizer, rule: OptimizerRule, parameter: torch.nn.Parameter) -> int:
     """How many updates of a parameter the optimizer has done, as far as that matters to the rule."""
-    state = optimizer.state[parameter] if parameter in optimizer.state else {}
+    state = optimizer.state.get(parameter, {})
     where = f"{_name(optimizer)}'s state"
     if not rule.slots or not state or (isinstance(rule, Sgd) and state.get("momentum_buffer") is None):
         return 0
@@ -184,6 +188,11 @@ def _steps_done(optimizer: torch.optim.Optimizer, rule: OptimizerRule, parameter
         if kept.shape != parameter.shape or kept.dtype != parameter.dtype:
             raise NotCaptured(where, f"its {slot} does not fit the parameter", "start with a new optimizer")
     return 1 if isinstance(rule, Sgd) else int(state["step"])
+
+
+def _is_coarse(lr: Any, parameter: torch.nn.Parameter) -> bool:
+    """Whether torch computes step sizes with fewer digits than the parameters have."""
+    return not isinstance(lr, (int, float)) and lr.dtype != parameter.dtype and parameter.element_size() == 8
 
 
 _Reader = Callable[[str, Mapping[str, Any]], OptimizerRule]

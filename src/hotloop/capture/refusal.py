@@ -23,7 +23,11 @@ class NotCaptured(UnsupportedError):
     def __init__(self, where: str, why: str, instead: str | None = None):
         do = 'use engine="eager"' + (f", or {instead}" if instead else "")
         super().__init__(f"cannot compile {where}", why=why, do=do, see="hotloop layers")
-        self.where = where
+        self.where, self.instead = where, instead
+
+    def __reduce__(self) -> tuple[type[NotCaptured], tuple[str | None, ...]]:
+        # Errors travel between processes, by the arguments they were made of.
+        return NotCaptured, (self.where, self.why, self.instead)
 
     @property
     def clause(self) -> str:

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ACTIVATIONS", "FUNCTIONS", "LAYERS", "LOSSES", "OPTIMIZERS", "Activation", "Function", "Layer", "Loss"]
+__all__ = [
+    "ACTIVATIONS",
+    "FUNCTIONS",
+    "LAYERS",
+    "LOSSES",
+    "OPTIMIZERS",
+    "Activation",
+    "Function",
+    "Layer",
+    "Loss",
+    "Optimizer",
+]
 
 
 @dataclass(frozen=True)
@@ -60,11 +71,15 @@ class Function:
 
 @dataclass(frozen=True)
 class Loss:
-    """A class of ``torch.nn``, the same in ``torch.nn.functional``, and the settings that are covered."""
+    """A class of ``torch.nn``, the same in ``torch.nn.functional``, and the settings that are covered.
+
+    ``unused`` are settings that must be None.
+    """
 
     module: str
     function: str
     defaults: Mapping[str, Any]
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,10 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("neg", ("torch.neg", "torch.negative", "torch.Tensor.neg"), "-x"),
     Function("cat", ("torch.cat", "torch.concat", "torch.concatenate"), "torch.cat of columns"),
     Function("flatten", ("torch.flatten", "torch.Tensor.flatten"), "flatten"),
+    Function("view", ("torch.Tensor.view", "torch.Tensor.reshape"), "view"),
+    Function("size", ("torch.Tensor.size",), "size"),
+    Function("dim", ("torch.Tensor.dim",), "dim"),
+    Function("clone", ("torch.clone", "torch.Tensor.clone"), "clone"),
     Function("dropout", ("torch.nn.functional.dropout",), "F.dropout"),
 )
 
@@ -124,7 +143,8 @@ LOSSES: tuple[Loss, ...] = (
     Loss(
         "BCEWithLogitsLoss",
         "binary_cross_entropy_with_logits",
-        {"reduction": "mean", "weight": None, "pos_weight": None},
+        {"reduction": "mean", "pos_weight": None},
+        unused=("weight",),
     ),
     Loss("MSELoss", "mse_loss", {"reduction": "mean"}),
     Loss("L1Loss", "l1_loss", {"reduction": "mean"}),

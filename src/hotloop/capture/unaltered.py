@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hotloop.capture.refusal import NotCaptured
 
@@ -21,10 +22,10 @@ def alteration(module: torch.nn.Module) -> tuple[str, str] | None:
     own = module.__dict__
     if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
         return "it has hooks, which are to run at each step", "remove them"
+    if own.get("_compiled_call_impl") is not None or "_orig_mod" in own["_modules"]:
+        return "it is compiled by torch.compile", "give hotloop the module as it was before"
     if "forward" in own:
         return "its forward has been replaced", "write a class with that forward"
-    if own.get("_compiled_call_impl") is not None:
-        return "it is compiled by torch.compile", "give hotloop the module as it was before"
     if "parametrizations" in own["_modules"]:
         return "it has parametrizations", "call torch.nn.utils.parametrize.remove_parametrizations"
     return None
@@ -58,12 +59,14 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
             _refuse(model, parameter, "it is no plain parameter with its own numbers", "use an nn.Parameter")
         if own is None or own != element:
             _refuse(model, parameter, f"it is {parameter.dtype}", "make all parameters float32, or all float64")
-        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:  # type: ignore[attr-defined]
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             _refuse(model, parameter, "it has hooks, which are to run at each step", "remove them")
+        if not parameter.numel():
+            _refuse(model, parameter, "it holds no numbers", "leave the layer out")
         start = parameter.data_ptr()
         places.append((start, start + _extent_bytes(parameter), parameter))
     places.sort(key=lambda place: place[:2])
-    for (_, stop, _), (start, _, parameter) in zip(places, places[1:], strict=False):
+    for (_, stop, _), (start, _, parameter) in itertools.pairwise(places):
         if start < stop:
             _refuse(model, parameter, "it shares memory with another parameter", "use one parameter in both places")
     return element or "f32"
@@ -76,6 +79,6 @@ def _extent_bytes(parameter: torch.nn.Parameter) -> int:
     return (last + 1) * parameter.element_size()
 
 
-def _refuse(model: torch.nn.Module, parameter: torch.nn.Parameter, why: str, instead: str) -> None:
+def _refuse(model: torch.nn.Module, parameter: torch.nn.Parameter, why: str, instead: str) -> NoReturn:
     name = next((name for name, own in model.named_parameters() if own is parameter), "?")
     raise NotCaptured(f"the parameter '{name}'", why, instead)

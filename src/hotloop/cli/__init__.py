@@ -6,12 +6,18 @@ standard error and an exit code: 1 could not be done, 2 wrong usage, 130 and 143
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from hotloop.cli.one_line import one_line
+from hotloop.cli.stopping import INTERRUPTED, stop_at_once
 from hotloop.config import debug_level
 from hotloop.errors import HotloopError, Interrupted
 
@@ -25,9 +31,11 @@ _COMMANDS = (
     ("train", "hotloop.cli.train:train", "Train a network on a table."),
     ("predict", "hotloop.cli.predict:predict", "Predict with a saved run."),
     ("devices", "hotloop.cli.devices:devices", "Show what machine this is."),
+    ("layers", "hotloop.cli.layers:layers", "Show which layers, losses and optimizers are compiled."),
 )
 
 _EXIT_USAGE = 2
+_LEAST_COLUMNS, _MOST_COLUMNS = 40, 500
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -42,13 +50,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
+    stop_at_once()
+    try:
+        _make_streams_safe()
+        _quieten_matplotlib()
+        _widen_console()
+        return _command(arguments)
+    except Interrupted as interruption:
+        # The command has said how to go on.
+        return 128 + (interruption.signal_number or signal.SIGINT)
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, 128 + signal.SIGINT)
+    except SystemExit as left:
+        if left.code != 128 + signal.SIGTERM:
+            raise
+        return _fail(INTERRUPTED, 128 + signal.SIGTERM)
+
+
+def _command(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
-    # A console that cannot show a character shows a question mark, and goes on.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    _stop_at_sigterm()
     debug = False
     try:
         debug = debug_level() > 0
@@ -60,17 +81,17 @@ def _run(arguments: list[str]) -> int:
         if debug:
             raise
         return _fail(error.one_line, error.exit_code)
-    except Interrupted as interruption:
-        return 128 + (interruption.signal_number or signal.SIGINT)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
-        # Whoever read our output has left; Python must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has left.
+        _drop_output()
         return 128 + 13
     except Exception as error:
         if debug:
             raise
+        # Where a file is at fault, the system's error names it, or we raise our own.
+        if isinstance(error, OSError) and error.filename is None and error.strerror:
+            _drop_output()
+            return _fail(f"cannot write to standard output: {error.strerror}", 1)
         return _fail(f"a mistake in hotloop: {type(error).__name__}: {error}. HOTLOOP_DEBUG=1 shows where", 1)
     return 0
 
@@ -104,11 +125,36 @@ def _usage_text(error: CycloptsError) -> str:
 
 
 def _fail(text: str, exit_code: int) -> int:
-    print(f"hotloop: {' '.join(text.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"hotloop: {one_line(text)}", file=sys.stderr, flush=True)
     return exit_code
 
 
-def _stop_at_sigterm() -> None:
-    from hotloop.training.interruption import terminate
+def _drop_output() -> None:
+    """Let standard output lead nowhere, so that Python does not complain about what is left in it at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    signal.signal(signal.SIGTERM, terminate)
+
+def _make_streams_safe() -> None:
+    # A stream that was closed before we began is None; what would be written to it is lost, and nothing else.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115, open for as long as the process
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    # A console that cannot show a character shows a question mark, and goes on.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _widen_console() -> None:
+    """Keep help from being laid out in a few columns or in millions, which takes for ever."""
+    given = os.environ.get("COLUMNS", "")
+    columns = shutil.get_terminal_size().columns
+    sensible = min(max(columns, _LEAST_COLUMNS), _MOST_COLUMNS)
+    if given != str(sensible) and (given or columns != sensible):
+        os.environ["COLUMNS"] = str(sensible)
+
+
+def _quieten_matplotlib() -> None:
+    """Keep matplotlib from telling where its cache is."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)

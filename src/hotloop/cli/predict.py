@@ -9,6 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hotloop.cli.one_line import one_line
+
 __all__ = ["predict"]
 
 
@@ -42,10 +44,21 @@ def predict(
     predictor = load(run)
     prediction = predictor.predict(tables.read(table))
     for note in prediction.notes:
-        print(f"hotloop: note: {note}", file=sys.stderr)
+        print(f"hotloop: note: {one_line(note)}", file=sys.stderr)
     if out is not None:
         prediction.write_csv(out)
     if json:
         print(json_module.dumps(prediction.to_json(), indent=2))
     elif out is None:
-        sys.stdout.write(prediction.to_csv())
+        _write_data(prediction.to_csv())
+
+
+def _write_data(text: str) -> None:
+    """Write to standard output in UTF-8: whoever reads data must get all of it, whatever a console can show."""
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    binary.write(text.encode("utf-8", "backslashreplace"))
+    binary.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import math
 import os
 import re
 import sys
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from hotloop.errors import ArgumentError, Interrupted
+from hotloop.cli.one_line import one_line
+from hotloop.cli.run_place import RunPlace, run_place
+from hotloop.cli.stopping import stop_at_once, stop_at_whole_steps
+from hotloop.errors import ArgumentError, Interrupted, OutputError
 from hotloop.training.recipes import Recipe, find_recipe
 
 if TYPE_CHECKING:
@@ -147,43 +151,65 @@ def train(
     chosen = _with_optional(chosen, batch_size, patience)
     if chosen.print_every < 0:
         raise ArgumentError(f"--print-every is {chosen.print_every}; it must be 0 or more")
+    for option, size in (("--learning-rate", chosen.learning_rate), ("--weight-decay", chosen.weight_decay)):
+        if not math.isfinite(size):
+            raise ArgumentError(f"{option} is {size}; it must be a finite number")
     loaded = tables.read(table)
-    directory = _named_directory(out) if out is not None else Path("runs") / _safe_name(loaded.name)
-    checkpoint = directory.with_name(directory.name + ".checkpoint")
-    check_writable(directory.parent)
-    _check_checkpoint(checkpoint, resume)
+    wanted = _named_directory(out) if out is not None else Path("runs") / _safe_name(loaded.name)
+    check_writable(wanted.parent)
     training = prepare_table_training(
         loaded, chosen, target=target, task=task, split_seed=split_seed, seed=seed, ignore=ignore
     )
     console = _Console(quiet=json, epochs=chosen.epochs)
-    console.describe(loaded, training)
-    if not resume:
-        # Another run of the same name may have left its state there meanwhile; this one starts anew.
-        checkpoint.unlink(missing_ok=True)
-    try:
-        run = training.run(
-            device=device,
-            engine=engine,
-            threads=threads,
-            record_every=record_every,
-            progress=not json,
-            checkpoint=checkpoint,
-            on_start=console.start,
-            callbacks=console.callbacks(chosen.print_every),
-        )
-    except Interrupted as interruption:
-        print(
-            f"hotloop: interrupted after epoch {interruption.run.epochs}. "
-            f"The state is in {checkpoint}; the same command with --resume goes on.",
-            file=sys.stderr,
-        )
-        raise
-    saved = run.save(directory, plot=not no_plot)
-    checkpoint.unlink(missing_ok=True)
-    console.finish(run, training, saved, plot=not no_plot)
+    with run_place(wanted, resume) as place:
+        console.describe(loaded, training)
+        run = _train(training, place, console, device=device, engine=engine, threads=threads, record_every=record_every)
+        saved = run.save(place.directory)
+        place.checkpoint.unlink(missing_ok=True)
+    # The run is safe before matplotlib, which a machine may have in any state, has its turn.
+    failure = None if no_plot else _plot(run, saved)
+    console.finish(run, training, saved, plot=not no_plot and not failure)
     if run.stopped == "diverged":
         print(f"hotloop: {run.stopped_why}. Try a smaller --learning-rate.", file=sys.stderr)
+    if failure:
+        print(f"hotloop: {one_line(f'the run is saved in {saved}, its loss curve is not: {failure}')}", file=sys.stderr)
+    if failure or run.stopped == "diverged":
         raise SystemExit(1)
+
+
+def _train(training: TableTraining, place: RunPlace, console: _Console, **settings: Any) -> Run:
+    """Train; say how to go on where that is interrupted."""
+
+    def start(why_device: str, why_engine: str) -> None:
+        console.start(why_device, why_engine)
+        stop_at_whole_steps()
+
+    try:
+        return training.run(
+            **settings,
+            progress=console.shows_progress,
+            checkpoint=place.checkpoint,
+            on_start=start,
+            callbacks=console.callbacks(training.recipe.print_every),
+        )
+    except Interrupted as interruption:
+        # On a full disk there may be none.
+        how = "Its state could not be saved."
+        if place.checkpoint.exists():
+            how = f"The state is in {place.checkpoint}; the same command with {place.how_to_resume} goes on."
+        print(f"hotloop: {one_line(f'interrupted after epoch {interruption.run.epochs}. {how}')}", file=sys.stderr)
+        raise
+    finally:
+        stop_at_once()
+
+
+def _plot(run: Run, saved: Path) -> str | None:
+    """Draw the loss curve into a saved run; return why that failed, if it did."""
+    try:
+        run.plot(saved / "loss.png")
+    except OutputError as error:
+        return error.one_line
+    return None
 
 
 class _Console:
@@ -191,6 +217,11 @@ class _Console:
 
     def __init__(self, quiet: bool, epochs: int):
         self._quiet, self._epochs = quiet, epochs
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a bar may be shown."""
+        return not self._quiet
 
     def describe(self, table: Table, training: TableTraining) -> None:
         """Say what will be trained on what."""
@@ -249,7 +280,7 @@ class _Console:
 
     def _line(self, label: str, text: str) -> None:
         if not self._quiet:
-            print(f"{label:<8} {text}", flush=True)
+            print(f"{label:<8} {one_line(text)}", flush=True)
 
 
 def _metrics_text(run: Run, n_test: int) -> str:
@@ -297,17 +328,7 @@ def _safe_name(name: str) -> str:
 
 
 def _named_directory(out: Path) -> Path:
-    # Room for "-2" and ".checkpoint" in the 255 bytes that a name may have.
+    # Room for "-2" and ".checkpoint", and for what a lock adds, in the 255 bytes that a name may have.
     if not out.name or out.name == ".." or len(os.fsencode(out.name)) > 230:
         raise ArgumentError(f"--out is '{out}', which names no directory for a run", do="give one like runs/mine")
     return out
-
-
-def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
-    if resume and not checkpoint.exists():
-        raise ArgumentError(f"there is nothing to resume: {checkpoint} does not exist", do="leave --resume out")
-    if checkpoint.exists() and not resume:
-        raise ArgumentError(
-            f"{checkpoint} holds the state of an interrupted run",
-            do="go on with --resume, or remove that file to start anew",
-        )

@@ -14,7 +14,10 @@ from functools import lru_cache
 from hotloop.compiler.plan import BlockPlan, Kernel, Plan, Reduction
 from hotloop.compiler.target import Target
 
-__all__ = ["RowsShape", "choose_tiles"]
+__all__ = ["CHUNK_BLOCKS", "RowsShape", "choose_tiles"]
+
+CHUNK_BLOCKS = 64
+"""Vectors of rows in a chunk of a large batch."""
 
 # Blocks of rows at once for a full batch, whose size is known at run time only.
 _FULL_BATCH_BLOCKS = 4
@@ -34,27 +37,38 @@ class RowsShape:
     batch_size : int, optional
         Rows of a minibatch; None for a full batch.
     blocks : int
-        Vectors of rows in a batch, or at most 4 for a full batch of at least 4: so that nearly all sizes share code.
+        Vectors of rows that are worked on between two sums over rows; at most 4 are told apart for a full batch, so that
+        nearly all sizes share code.
+    is_chunked : bool
+        A batch is done in chunks of ``CHUNK_BLOCKS`` vectors of rows, whose sums add up: what a chunk needs stays in the
+        processor's cache, and memory does not grow with the batch.
     """
 
     batch_size: int | None
     blocks: int
+    is_chunked: bool = False
 
     @classmethod
     def of(cls, n_rows: int, batch_size: int | None, lanes: int) -> RowsShape:
         """Return the shape for rows in all, rows of a batch (None: full) and lanes."""
-        if batch_size is None:
-            return cls(None, min(-(-n_rows // lanes), _FULL_BATCH_BLOCKS))
-        return cls(batch_size, -(-batch_size // lanes))
+        blocks = -(-(batch_size or n_rows) // lanes)
+        if blocks > CHUNK_BLOCKS:
+            return cls(batch_size, CHUNK_BLOCKS, is_chunked=True)
+        return cls(batch_size, blocks if batch_size else min(blocks, _FULL_BATCH_BLOCKS))
 
 
 def choose_tiles(plan: Plan, target: Target, rows: RowsShape) -> Plan:
     """Return the plan with tiles for this target and number of rows."""
     m = _blocks_at_once(rows, target.n_registers)
-    step = _tiled(plan.step, target, m, rows.blocks)
+    step = replace(_tiled(plan.step, target, m, rows.blocks), is_chunked=rows.is_chunked and _passes_once(plan.step))
     # Rows that are not trained on come in any number.
     evaluation = plan.evaluation and _tiled(plan.evaluation, target, _FULL_BATCH_BLOCKS // (32 // target.n_registers), 8)
-    return replace(plan, step=step, evaluation=evaluation)
+    return replace(plan, step=step, evaluation=evaluation, has_batches=rows.batch_size is not None)
+
+
+def _passes_once(plan: BlockPlan) -> bool:
+    """Whether rows are needed only before the first sums over all rows."""
+    return not any(phase.kernels or phase.row_sums or phase.reductions for phase in plan.phases[1:])
 
 
 def _tiled(plan: BlockPlan, target: Target, m: int, blocks: int) -> BlockPlan:

@@ -85,7 +85,7 @@ class Memory:
     fixed : mapping of arrays
         Class weights and the like, by input name.
     batch_rows : int
-        Rows of the largest batch.
+        Rows of the largest batch; fewer are held at once if the program takes it in chunks.
 
     Attributes
     ----------
@@ -105,8 +105,9 @@ class Memory:
         ]
         pointers = [self.slots[number][name].ctypes.data for number, name in layout.slot_pointers(compiled.program)]
         self._slot_pointers = np.array(pointers, dtype=np.int64)
+        frames = -(-min(batch_rows, facts["chunk_rows"] or batch_rows) // lanes)
         self._buffers = {
-            "frames": _aligned(-(-batch_rows // lanes) * facts["step_frame_bytes"]),
+            "frames": _aligned(frames * facts["step_frame_bytes"]),
             "gradients": self._array(facts["n_flat"] + lanes),
             "fixed": self._array(layout.n_fixed),
             "numbers": self._array(facts["n_numbers"]),

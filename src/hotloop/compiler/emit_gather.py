@@ -23,20 +23,20 @@ __all__ = ["emit_gather"]
 _FEISTEL_ROUNDS = 8
 
 
-def emit_gather(module: Module, plan: BlockPlan, name: str) -> tuple[str, set[str]]:
+def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool) -> tuple[str, set[str]]:
     """Return the IR of ``void name(ptr arguments, i64 first, i64 n_rows, ptr keys)``; keys are null for rows in order."""
     function = Function(module, name, "ptr %arguments, i64 %first, i64 %n_rows, ptr %keys")
     lanes, width = function.lanes, module.width
     frames = function.pointer("frames")
     sources = [(item, function.pointer(item.name)) for item in plan.block.inputs_of("data")]
-    total, half = (lanes.register(f"trunc i64 {function.count(at)} to i32") for at in ("n_rows", "half_bits"))
+    permutation = _Permutation(function) if may_permute else None
     last = lanes.register("sub nsw i64 %n_rows, 1")
-    is_permuted = lanes.register("icmp ne ptr %keys, null")
     n_blocks = lanes.register(f"sdiv i64 {lanes.int_add('%n_rows', width - 1)}, {width}")
     with lanes.loop(0, n_blocks, name="frames") as loop:
         frame = lanes.offset(frames, lanes.int_mul(loop.index, frame_bytes(plan, function.vector_bytes)))
-        positions = _positions(function, loop.index, last)
-        rows = _Permutation(function, total, half).of(positions, is_permuted)
+        rows = _positions(function, loop.index, last)
+        if permutation is not None:
+            rows = permutation.of(rows)
         numbers = [
             lanes.register(f"zext i32 {_element(function, rows, lane)} to i64") for lane in range(width)
         ]
@@ -61,20 +61,22 @@ def _positions(function: Function, block: str, last: str) -> str:
 
 
 class _Permutation:
-    """The keyed permutation of ``program.random.row_order``, for all lanes at once."""
+    """The keyed permutation of ``program.random.row_order``, for all lanes at once; nothing if there are no keys."""
 
-    def __init__(self, function: Function, total: str, half: str):
+    def __init__(self, function: Function):
+        total, half = (_i32(function, function.count(name)) for name in ("n_rows", "half_bits"))
+        self._is_wanted = function.lanes.register("icmp ne ptr %keys, null")
         self._lanes, self._kind = function.lanes, f"<{function.module.width} x i32>"
         self._mask_kind = f"<{function.module.width} x i1>"
         self._function, self._width = function, function.module.width
         self._total, self._half = _splat(function, total), half
 
-    def of(self, positions: str, is_permuted: str) -> str:
+    def of(self, positions: str) -> str:
         """Return the rows at these positions: repeated until each lands among the rows."""
         lanes = self._lanes
         before = lanes.body.label
         walk, done = lanes.label("walk"), lanes.label("walked")
-        lanes.line(f"br i1 {is_permuted}, label %{walk}, label %{done}")
+        lanes.line(f"br i1 {self._is_wanted}, label %{walk}, label %{done}")
         lanes.start_block(walk)
         place = len(lanes.lines)
         current, active = lanes.register(""), lanes.register("")
@@ -85,7 +87,7 @@ class _Permutation:
         again = lanes.register(f"icmp ne i{self._width} {bits}, 0")
         end = lanes.body.label
         lanes.lines[place] = f"  {current} = phi {self._kind} [{positions}, %{before}], [{chosen}, %{end}]"
-        every = f"splat (i1 true)"
+        every = "splat (i1 true)"
         lanes.lines[place + 1] = f"  {active} = phi {self._mask_kind} [{every}, %{before}], [{outside}, %{end}]"
         lanes.line(f"br i1 {again}, label %{walk}, label %{done}")
         lanes.start_block(done)

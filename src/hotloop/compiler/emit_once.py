@@ -42,6 +42,15 @@ class Once:
         for place in self._places.sums.values():
             self._function.lanes.store(self._function.lanes.constant(0.0), self._sum(place))
 
+    def clear_gradients(self) -> None:
+        """Set everything that sums over rows are added to to zero."""
+        lanes = self._function.lanes
+        end = self._places.n_flat
+        whole = end - end % lanes.width
+        with lanes.loop(0, whole, lanes.width, name="clear") as loop:
+            pointer = self._function.at(self._gradients, Feature(0, loop.index), lanes.size_bytes)
+            lanes.store(lanes.constant(0.0), pointer)
+
     def finish_sums(self, operations: tuple[Operation, ...]) -> None:
         """Add up the lanes of sums over rows."""
         for operation in operations:

@@ -136,8 +136,12 @@ class _Sums:
 
     def _store_run(self, total: str, lane: int, count: int, target: _Target) -> None:
         lanes, size = self._lanes, self._lanes.size_bytes
-        part = total if count == lanes.width else lanes.shuffle(total, "poison", range(lane, lane + count))
+        whole = total if count == lanes.width else lanes.shuffle(total, "poison", range(lane, lane + count))
         for place in self._places[target.value]:
+            part = whole
             row = self._function.at(self._gradients, target.row, target.width * size, place * size)
             pointer = self._function.at(row, target.column, size)
+            if self._plan.is_chunked:
+                before = lanes.register(f"load <{count} x {lanes.scalar}>, ptr {pointer}, align {size}")
+                part = lanes.register(f"fadd <{count} x {lanes.scalar}> {before}, {part}")
             lanes.line(f"store <{count} x {lanes.scalar}> {part}, ptr {pointer}, align {size}")

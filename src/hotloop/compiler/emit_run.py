@@ -5,6 +5,7 @@
     for each step:
       gather the batch's rows                      unless a full batch is laid out already
       for each phase: once, kernels, sums          emit_once, emit_rows, emit_reductions
+                                                   (a large batch: rows, kernels and sums chunk by chunk)
       each update                                  emit_update
       losses[step] = loss
       next batch; after the last one, the next epoch's keys
@@ -12,6 +13,7 @@
 
 from __future__ import annotations
 
+from hotloop.compiler.choose_tiles import CHUNK_BLOCKS
 from hotloop.compiler.emit_gather import emit_gather
 from hotloop.compiler.emit_once import Once
 from hotloop.compiler.emit_reductions import emit_reductions
@@ -24,8 +26,8 @@ from hotloop.compiler.target import Target
 
 __all__ = ["FACTS", "emit_program"]
 
-FACTS = ("step_frame_bytes", "n_flat", "n_numbers", "n_sums", "evaluation_frame_bytes", "evaluation_rows_at_once")
-"""64-bit numbers that the compiled code says of itself, in the constant ``facts``."""
+FACTS = ("step_frame_bytes", "chunk_rows", "n_flat", "n_numbers", "n_sums", "evaluation_frame_bytes", "evaluation_rows_at_once")
+"""64-bit numbers that the compiled code says of itself, in the constant ``facts``; no ``chunk_rows``: 0."""
 
 _KEY_BYTES = 4 * 8
 
@@ -38,7 +40,7 @@ def emit_program(plan: Plan, target: Target) -> str:
     element = plan.program.element
     width = target.lanes(element)
     module = Module(element, width, Layout.of(plan.program, width), target.function_attributes())
-    written = [*_emit_block(module, plan.step, "step"), emit_gather(module, plan.step, "gather_step")]
+    written = [*_emit_block(module, plan.step, "step"), emit_gather(module, plan.step, "gather_step", may_permute=plan.has_batches)]
     places = step_places(plan.step, module)
     clip = dict(plan.step.block.outputs).get("clip")
     first_slot = 0
@@ -46,13 +48,15 @@ def emit_program(plan: Plan, target: Target) -> str:
         written.append(emit_update(module, update, number, first_slot, places, clip, f"update_{number}"))
         first_slot += len(update.slots)
     written.append(_emit_run(module, plan))
-    facts = [frame_bytes(plan.step, width * (4 if element == "f32" else 8)), places.n_flat, len(places.numbers), len(places.sums)]
+    vector_bytes = width * (4 if element == "f32" else 8)
+    chunk_rows = CHUNK_BLOCKS * width if plan.step.is_chunked else 0
+    facts = [frame_bytes(plan.step, vector_bytes), chunk_rows, places.n_flat, len(places.numbers), len(places.sums)]
     if plan.evaluation is not None:
         written += _emit_block(module, plan.evaluation, "evaluation")
-        written += [emit_gather(module, plan.evaluation, "gather_evaluation"), _emit_evaluate(module, plan.evaluation)]
+        written += [emit_gather(module, plan.evaluation, "gather_evaluation", may_permute=False), _emit_evaluate(module, plan.evaluation)]
         own = step_places(plan.evaluation, module)
-        facts[2:] = [max(facts[2], len(own.numbers)), max(facts[3], len(own.sums))]
-        facts += [frame_bytes(plan.evaluation, width * (4 if element == "f32" else 8)), plan.evaluation.rows_at_once * width]
+        facts[3:] = [max(facts[3], len(own.numbers)), max(facts[4], len(own.sums))]
+        facts += [frame_bytes(plan.evaluation, vector_bytes), plan.evaluation.rows_at_once * width]
     facts += [0] * (len(FACTS) - len(facts))
     declared = sorted({line for _, lines in written for line in lines})
     constant = f"@facts = constant [{len(facts)} x i64] [{', '.join(f'i64 {fact}' for fact in facts)}]"
@@ -76,7 +80,7 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         function.count(name) for name in ("n_rows", "batch_size", "steps_per_epoch")
     )
     scalars, scalars_stride, losses = function.pointer("scalars"), function.count("scalars_stride"), function.pointer("losses")
-    is_laid_out = lanes.register(f"icmp ne i64 {function.count('is_laid_out')}, 0")
+    gathers = lanes.register(f"icmp eq i64 {function.count('is_laid_out')}, 0")
     keys = function.pointer("keys")
     stride = lanes.register(f"select i1 {lanes.register(f'icmp eq ptr {keys}, null')}, i64 0, i64 {_KEY_BYTES}")
     carried = [("i64", function.count("step_of_epoch")), ("ptr", keys)]
@@ -85,12 +89,13 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         step_of_epoch, epoch_keys = loop.carried
         first = lanes.register(f"mul nsw i64 {step_of_epoch}, {batch_size}")
         left = lanes.register(f"sub nsw i64 {n_rows}, {first}")
-        is_whole = lanes.register(f"icmp slt i64 {batch_size}, {left}")
-        rows = lanes.register(f"select i1 {is_whole}, i64 {batch_size}, i64 {left}")
-        gathers = lanes.register(f"xor i1 {is_laid_out}, true")
-        with lanes.when(gathers, "gather"):
-            lanes.line(f"call void @gather_step(ptr %arguments, i64 {first}, i64 {rows}, ptr {epoch_keys})")
-        once = _emit_phases(function, plan.step, "step", rows)
+        rows = _at_most(function, batch_size, left)
+        if plan.step.is_chunked:
+            once = _emit_chunks(function, plan.step, first, rows, epoch_keys)
+        else:
+            with lanes.when(gathers, "gather"):
+                lanes.line(f"call void @gather_step(ptr %arguments, i64 {first}, i64 {rows}, ptr {epoch_keys})")
+            once = _emit_phases(function, plan.step, rows)
         of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))
         for number, _ in enumerate(plan.updates):
             lanes.line(f"call void @update_{number}(ptr %arguments, ptr {of_step})")
@@ -105,19 +110,52 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
     return function.text(), lanes.declared
 
 
-def _emit_phases(function: Function, plan: BlockPlan, name: str, rows: str) -> Once:
+def _emit_phases(function: Function, plan: BlockPlan, rows: str) -> Once:
     lanes = function.lanes
-    blocks = lanes.register(f"sdiv i64 {lanes.int_add(rows, lanes.width - 1)}, {lanes.width}")
+    blocks = _blocks_of(function, rows)
     once = Once(function, plan, rows)
     once.clear_sums()
     for number, phase in enumerate(plan.phases):
         once.emit(phase.once)
         if phase.kernels or phase.row_sums:
-            lanes.line(f"call void @{name}_rows_{number}(ptr %arguments, i64 {blocks}, i64 {rows})")
+            lanes.line(f"call void @step_rows_{number}(ptr %arguments, i64 {blocks}, i64 {rows})")
         once.finish_sums(phase.row_sums)
         if phase.reductions:
-            lanes.line(f"call void @{name}_sums_{number}(ptr %arguments, i64 {blocks})")
+            lanes.line(f"call void @step_sums_{number}(ptr %arguments, i64 {blocks})")
     return once
+
+
+def _emit_chunks(function: Function, plan: BlockPlan, first: str, rows: str, keys: str) -> Once:
+    """Write the step of a large batch: its rows pass through the frames of one chunk."""
+    lanes, phase = function.lanes, plan.phases[0]
+    once = Once(function, plan, rows)
+    once.clear_sums()
+    once.clear_gradients()
+    once.emit(phase.once)
+    chunk_rows = CHUNK_BLOCKS * lanes.width
+    with lanes.loop(0, rows, chunk_rows, name="chunks") as loop:
+        of_chunk = _at_most(function, chunk_rows, lanes.register(f"sub nsw i64 {rows}, {loop.index}"))
+        blocks = _blocks_of(function, of_chunk)
+        at = lanes.int_add(first, loop.index)
+        lanes.line(f"call void @gather_step(ptr %arguments, i64 {at}, i64 {of_chunk}, ptr {keys})")
+        lanes.line(f"call void @step_rows_0(ptr %arguments, i64 {blocks}, i64 {of_chunk})")
+        if phase.reductions:
+            lanes.line(f"call void @step_sums_0(ptr %arguments, i64 {blocks})")
+    once.finish_sums(phase.row_sums)
+    for later in plan.phases[1:]:
+        once.emit(later.once)
+    return once
+
+
+def _blocks_of(function: Function, rows: str) -> str:
+    """Return how many vectors hold so many rows."""
+    lanes = function.lanes
+    return lanes.register(f"sdiv i64 {lanes.int_add(rows, lanes.width - 1)}, {lanes.width}")
+
+
+def _at_most(function: Function, limit: int | str, count: str) -> str:
+    is_less = function.lanes.register(f"icmp slt i64 {limit}, {count}")
+    return function.lanes.register(f"select i1 {is_less}, i64 {limit}, i64 {count}")
 
 
 def _emit_evaluate(module: Module, plan: BlockPlan) -> tuple[str, set[str]]:
@@ -132,9 +170,8 @@ def _emit_evaluate(module: Module, plan: BlockPlan) -> tuple[str, set[str]]:
     at_once = plan.rows_at_once * lanes.width
     with lanes.loop(0, n_rows, at_once, name="rows") as loop:
         left = lanes.register(f"sub nsw i64 {n_rows}, {loop.index}")
-        is_whole = lanes.register(f"icmp slt i64 {at_once}, {left}")
-        rows = lanes.register(f"select i1 {is_whole}, i64 {at_once}, i64 {left}")
-        blocks = lanes.register(f"sdiv i64 {lanes.int_add(rows, lanes.width - 1)}, {lanes.width}")
+        rows = _at_most(function, at_once, left)
+        blocks = _blocks_of(function, rows)
         lanes.line(f"call void @gather_evaluation(ptr %arguments, i64 {loop.index}, i64 {rows}, ptr null)")
         lanes.line(f"call void @evaluation_rows_0(ptr %arguments, i64 {blocks}, i64 {rows})")
     once.finish_sums(plan.phases[0].row_sums)

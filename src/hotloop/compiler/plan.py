@@ -113,6 +113,8 @@ class BlockPlan:
         Of these, those that must be zero in lanes beyond the last row, since they are summed over rows.
     rows_at_once : int
         Blocks of rows that a kernel works on at once.
+    is_chunked : bool
+        Whether large batches are done in chunks of rows whose sums add up.
     places : mapping of int
         First feature of each kept value within the frame.
     frame_features : int
@@ -125,6 +127,7 @@ class BlockPlan:
     kept: frozenset[str] = frozenset()
     masked: frozenset[str] = frozenset()
     rows_at_once: int = 1
+    is_chunked: bool = False
     places: Mapping[str, int] = field(default_factory=dict)
     frame_features: int = 0
 
@@ -166,12 +169,13 @@ class BlockPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The loops of a whole program."""
+    """The loops of a whole program; ``has_batches`` unless each step takes all rows in order."""
 
     program: Program
     step: BlockPlan
     evaluation: BlockPlan | None
     updates: tuple[Update, ...]
+    has_batches: bool = True
 
     def __str__(self) -> str:
         lines = ["step", *self.step.lines()]

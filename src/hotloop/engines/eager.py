@@ -31,6 +31,7 @@ from hotloop.engines.memory import (
     cannot_slice,
     empty_cache,
     evaluated_at_once,
+    explained,
     fit_into_memory,
     is_out_of_memory,
 )
@@ -112,11 +113,15 @@ class EagerSession:
         import torch
 
         kept: list[Any] = []
-        with torch_threads(self._task.threads), self._dropout:
+        # Steps are sliced where their activations are too many; what slices cannot make smaller ends here.
+        room = explained("what a training step needs besides its activations", self._task.device)
+        with room, torch_threads(self._task.threads), self._dropout:
             for X, y, weight in self._batches(n_steps, lr_table):
                 loss = self._update(X, y, weight)
                 kept.append(loss.item() if self._on_cpu else loss.detach().reshape(()))
                 self.step += 1
+                # The next batch is gathered before these names are bound to it: there must not be two at a time.
+                del X, y, weight
         if not self._on_cpu:
             kept = torch.stack(kept).tolist()
         return np.array(kept, dtype=np.float64)
@@ -138,6 +143,10 @@ class EagerSession:
 
     def state(self, *, weights_only: bool = False) -> State:
         """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        with explained("a copy of the weights", self._task.device):
+            return self._state(weights_only)
+
+    def _state(self, weights_only: bool) -> State:
         weights = {name: clone(value) for name, value in self._task.model.state_dict().items()}
         if weights_only:
             return State(self.step, weights, None, {})
@@ -146,9 +155,10 @@ class EagerSession:
     def load_state(self, state: State) -> None:
         """Stand where ``state`` was taken; see :class:`hotloop.engines.interface.Session`."""
         self.step = state.step
-        self._task.model.load_state_dict(state.model)
-        if state.optimizer is not None:
-            self._task.optimizer.load_state_dict(clone(state.optimizer))
+        with explained("a copy of the weights", self._task.device):
+            self._task.model.load_state_dict(state.model)
+            if state.optimizer is not None:
+                self._task.optimizer.load_state_dict(clone(state.optimizer))
         restore_generators(state.generators)
 
     def publish(self) -> None:
@@ -275,7 +285,7 @@ class EagerSession:
                 raise OutOfMemoryError(
                     f"{len(rows)} validation rows do not fit into the memory of {self._task.device}",
                     why=reason or "not even one row at a time fits",
-                    do='use fewer validation rows, or device="cpu"',
+                    do="use fewer validation rows" + ("" if self._on_cpu else ', or device="cpu"'),
                 )
             self._evaluated_at_once = -(-at_once // 2)
 

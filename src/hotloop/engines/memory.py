@@ -7,7 +7,8 @@ loss cannot be taken apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ __all__ = [
     "empty_cache",
     "estimate",
     "evaluated_at_once",
+    "explained",
     "fit_into_memory",
     "is_out_of_memory",
 ]
@@ -46,7 +48,12 @@ _OPTIMIZER_SLOTS = {
 # Validation rows whose activations take more than this are evaluated in slices.
 _EVALUATION_BYTES = 256 * 2**20
 # The CPU allocator (Linux, Windows) and MPS raise a plain RuntimeError that says:
-_OUT_OF_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+_OUT_OF_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+# A row's number in the order of an epoch.
+_ORDER_BYTES = 8
+# NumPy's own arrays while a dropout mask is drawn take 21 bytes a unit; the layer's input, if nobody keeps it, 4. Of
+# these, 8 are counted apart: the mask and what it leaves.
+_DRAWING_BYTES = 17
 # Leave a tenth of what is free to allocators, libraries and the rest of the machine.
 _USABLE = 0.9
 
@@ -58,7 +65,7 @@ class MemoryEstimate:
     Parameters
     ----------
     data : float
-        Rows copied to the device, and one batch of them.
+        Rows copied to the device, one batch gathered from them, and the order it is gathered in.
     weights : float
         Parameters, where they have to be copied, with gradients and the optimizer's state.
     copies : float
@@ -82,15 +89,18 @@ def estimate(task: Task) -> MemoryEstimate:
 
     Notes
     -----
-    A backward pass holds the saved activations, and the gradients of two neighbouring ones at a time.
+    A backward pass holds the saved activations, one more of the output's size that the loss keeps, and the gradients of
+    two neighbouring ones at a time. On the CPU, drawing a dropout mask may take more than those gradients.
     """
     import torch
 
-    moves = torch.device(task.device).type != task.training.X.device.type
+    kind = torch.device(task.device).type
+    moves = kind != task.training.X.device.type
     rows = [task.training, *([task.validation] if task.validation else [])]
     data = float(sum(part.size_bytes for part in rows)) if moves else 0.0
-    if task.batch_size < len(task.training):
-        data += task.training.size_bytes * task.batch_size / len(task.training)
+    if task.shuffle:
+        n_rows = len(task.training)
+        data += task.training.size_bytes * min(task.batch_size, n_rows) / n_rows + _ORDER_BYTES * n_rows
     model = _size_bytes([*task.model.parameters(), *task.model.buffers()])
     trained = _size_bytes(p for p in task.model.parameters() if p.requires_grad)
     slots = _OPTIMIZER_SLOTS.get(type(task.optimizer).__name__, 2)
@@ -100,7 +110,9 @@ def estimate(task: Task) -> MemoryEstimate:
     copies = 2 * (model + trained * slots) + (model if task.validation else 0)
     activations = 0.0
     if task.probe is not None:
-        per_row = task.probe.saved_bytes_per_row + 2 * task.probe.largest_bytes_per_row
+        gradients = 2 * task.probe.largest_bytes_per_row + task.probe.output_bytes_per_row
+        drawing = _DRAWING_BYTES * task.probe.mask_units_per_row if kind == "cpu" else 0.0
+        per_row = task.probe.saved_bytes_per_row + max(gradients, drawing)
         activations = per_row * min(task.batch_size, len(task.training))
     return MemoryEstimate(data, weights, copies, activations)
 
@@ -169,6 +181,23 @@ def is_out_of_memory(error: Exception) -> bool:
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY_WORDS)
+
+
+@contextmanager
+def explained(what: str, device: str) -> Iterator[None]:
+    """Raise OutOfMemoryError saying ``what`` does not fit where the block runs out of memory in torch's words."""
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"{what} does not fit into the memory of {device}",
+            why=(str(error) or "there is no memory left").splitlines()[0],
+            do="use a smaller network, a smaller batch_size, or an optimizer that keeps less, such as SGD",
+        ) from error
 
 
 def empty_cache(device: str) -> None:

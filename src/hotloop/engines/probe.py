@@ -1,7 +1,7 @@
-"""One forward pass of a few rows before training: does the model take these rows, what comes out, what is kept.
+"""A forward pass of a few rows before training: does the model take these rows, what comes out, what is kept.
 
-It runs on a copy of the model, in evaluation mode and without the hooks, so that nothing a person can observe has
-happened before training starts.
+A second one, where the model drops units, weighs what that keeps. They run on a copy of the model, in evaluation mode
+and without the hooks, so that nothing a person can observe has happened before training starts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hotloop.engines.dropout import DropoutMasks
 from hotloop.engines.torch_state import generators, restore_generators
 from hotloop.errors import ArgumentError
 
@@ -32,14 +33,22 @@ class Probe:
     output : tensor of shape (rows, ...)
         The outputs of the first rows.
     saved_bytes_per_row : float
-        Activations that the backward pass needs.
+        Activations and dropout masks that the model's backward pass needs.
     largest_bytes_per_row : float
         The largest single activation.
+    mask_units_per_row : float
+        Units of the largest dropout mask.
     """
 
     output: torch.Tensor
     saved_bytes_per_row: float
     largest_bytes_per_row: float
+    mask_units_per_row: float = 0.0
+
+    @property
+    def output_bytes_per_row(self) -> float:
+        """Memory of the output."""
+        return self.output.nbytes / len(self.output)
 
 
 def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
@@ -55,36 +64,25 @@ def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
         If the model cannot take the rows, or does not return a tensor with a row for each.
     """
     import torch
+    from torch.nn.modules.dropout import _DropoutNd
 
     if _hooks_on_all_modules():
         return None
     trial = _copy_without_hooks(model)
     if trial is None:
         return None
-    largest = 0
-
-    def note_size(module: torch.nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal largest
-        if isinstance(output, torch.Tensor):
-            largest = max(largest, output.nbytes)
-
-    for module in trial.modules():
-        module.register_forward_hook(note_size)
+    dropping = [module for module in trial.modules() if isinstance(module, _DropoutNd) and module.training]
     trial.eval()
     device = next(trial.parameters()).device
     rows = X[:_ROWS].to(device)
-    own = {tensor.untyped_storage().data_ptr() for tensor in [rows, *trial.parameters(), *trial.buffers()]}
-    saved: dict[int, int] = {}
-
-    def note_saved(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
     try:
-        with _generators_restored(device), torch.autograd.graph.saved_tensors_hooks(note_saved, lambda tensor: tensor):
-            output = trial(rows)
+        with _generators_restored(device):
+            output, saved, largest, mask_units = _weigh(trial, rows)
+            for module in dropping:
+                module.train()
+            if dropping:
+                with DropoutMasks(trial, seed=0):
+                    _, saved, largest, mask_units = _weigh(trial, rows)
     except Exception as error:
         raise ArgumentError(
             f"the model cannot take X, whose rows have shape {tuple(X.shape[1:])} and dtype {_dtype(X)}",
@@ -94,7 +92,37 @@ def probe(model: torch.nn.Module, X: torch.Tensor) -> Probe | None:
     if not isinstance(output, torch.Tensor) or output.ndim == 0 or len(output) != len(rows):
         given = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise ArgumentError(f"the model must return a tensor with one row for each row of X; it returned {given}")
-    return Probe(output.detach(), sum(saved.values()) / len(rows), largest / len(rows))
+    return Probe(output.detach(), saved / len(rows), largest / len(rows), mask_units / len(rows))
+
+
+def _weigh(trial: torch.nn.Module, rows: torch.Tensor) -> tuple[Any, int, int, int]:
+    """Return a pass's output, the bytes that autograd keeps, the largest activation's, and the largest mask's units."""
+    import torch
+
+    largest = mask_units = 0
+    own = {tensor.untyped_storage().data_ptr() for tensor in [rows, *trial.parameters(), *trial.buffers()]}
+    saved: dict[int, torch.UntypedStorage] = {}
+
+    def note_size(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal largest, mask_units
+        if isinstance(output, torch.Tensor):
+            largest = max(largest, output.nbytes)
+            if type(module) is torch.nn.Dropout and module.training and module.p > 0:
+                mask_units = max(mask_units, output.numel())
+
+    def note_saved(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            # Kept until the end, so that no later tensor is given the same address.
+            saved[storage.data_ptr()] = storage
+        return tensor
+
+    hooks = [module.register_forward_hook(note_size) for module in trial.modules()]
+    with torch.autograd.graph.saved_tensors_hooks(note_saved, lambda tensor: tensor):
+        output = trial(rows)
+    for hook in hooks:
+        hook.remove()
+    return output, sum(storage.nbytes() for storage in saved.values()), largest, mask_units
 
 
 def check_single_row(model: torch.nn.Module, X: torch.Tensor) -> None:

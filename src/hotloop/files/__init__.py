@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from hotloop.files.atomic import check_writable, publish_directory, write_atomically
+from hotloop.files.claim import claim
 from hotloop.files.sealed import SEALED_LIMIT_BYTES, seal, unseal
 
-__all__ = ["SEALED_LIMIT_BYTES", "check_writable", "publish_directory", "seal", "unseal", "write_atomically"]
+__all__ = [
+    "SEALED_LIMIT_BYTES",
+    "check_writable",
+    "claim",
+    "publish_directory",
+    "seal",
+    "unseal",
+    "write_atomically",
+]

@@ -2,7 +2,7 @@
 
 A file or run directory is written under a hidden temporary name beside its final one, flushed to the disk,
 and only then renamed. So a crash, a kill or a full disk at any moment leaves what was there before, and at
-most a hidden ``.hotloop-*.partial`` to delete.
+most a hidden ``.hotloop-*.partial``, which is swept a day later.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hotloop.errors import ArgumentError, OutputError
+from hotloop.files.leftovers import hidden_name, remove, sweep
 
-__all__ = ["check_writable", "publish_directory", "write_atomically"]
+__all__ = ["check_writable", "publish_directory", "refusals", "write_atomically"]
 
 Contents = bytes | Callable[[Path], bytes]  # made from the directory's final path
 
@@ -49,21 +50,21 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
         The file cannot be written; the former file is intact.
     """
     path = Path(path)
-    with _refusals(path):
+    with refusals(path):
         former_mode = _mode_of(path)
         if former_mode is not None and not stat.S_ISREG(former_mode):
             _write_through(path, data)
             return path
         target = Path(os.path.realpath(path))  # replace what a link points to, not the link
-        temporary = _hidden_name(target.parent)
+        temporary = hidden_name(target.parent)
         try:
             _write_synced(temporary, data, former_mode)
             temporary.replace(target)
         except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            remove(temporary)
             raise
         _sync_directory(target.parent)
+        sweep(target.parent)
     return path
 
 
@@ -92,17 +93,18 @@ def publish_directory(parent: Path, name: str, files: Mapping[str, Contents], *,
     """
     if name in ("", ".", "..") or Path(name).name != name:
         raise ArgumentError(f"'{parent / name}' does not name a new directory", do="Use a path such as runs/iris.")
-    with _refusals(parent / name):
+    with refusals(parent / name):
         parent.mkdir(parents=True, exist_ok=True)
-        temporary = _hidden_name(parent)
+        temporary = hidden_name(parent)
         temporary.mkdir(mode=0o777)  # less the umask; the name is unguessable until it is published
         try:
             _write_all(temporary, {key: data for key, data in files.items() if isinstance(data, bytes)})
             published = _publish(temporary, parent / name, files, exact)
         except BaseException:
-            _remove_directory(temporary)
+            remove(temporary)
             raise
         _sync_directory(parent)
+        sweep(parent)
     return published
 
 
@@ -129,20 +131,15 @@ def _publish(temporary: Path, wanted: Path, files: Mapping[str, Contents], exact
 def check_writable(parent: str | os.PathLike[str]) -> None:
     """Raise OutputError now if files could not be written below ``parent``, which need not exist yet."""
     parent = Path(parent)
-    with _refusals(parent):
+    with refusals(parent):
         existing = parent
         while not os.path.lexists(existing) and existing != existing.parent:
             existing = existing.parent
-        probe = _hidden_name(existing)
+        probe = hidden_name(existing)
         try:
             _write_synced(probe, bytes(_PROBE_BYTES), None)
         finally:
-            with contextlib.suppress(OSError):
-                probe.unlink()
-
-
-def _hidden_name(parent: Path) -> Path:
-    return parent / f".hotloop-{os.urandom(8).hex()}.partial"
+            remove(probe)
 
 
 def _mode_of(path: Path) -> int | None:
@@ -206,15 +203,8 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _remove_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):
-        for entry in list(directory.iterdir()):
-            entry.unlink()
-        directory.rmdir()
-
-
 @contextlib.contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
     """Turn what the system says into one clear sentence about ``path``."""
     try:
         yield

@@ -22,9 +22,10 @@ def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
 
 def elu(x: Value, alpha: float = 1.0) -> Value:
     """Return x above 0 and ``alpha * (exp(x) - 1)`` up to it."""
-    # expm1 of a number above 0 may overflow, and its gradient would be infinity times 0.
-    below = apply("expm1", apply("min", x, 0.0)) * alpha
-    return apply("select", apply("less", 0.0, x), x, below)
+    above = apply("less", 0.0, x)
+    # expm1 of a number above 0 may overflow, and its gradient would be infinity times 0. Not min(x, 0): at 0 itself
+    # the gradient is alpha.
+    return apply("select", above, x, apply("expm1", apply("select", above, 0.0, x)) * alpha)
 
 
 def gelu(x: Value) -> Value:

@@ -90,7 +90,12 @@ def _contract(operation: Operation, y: Value, x: Sequence[Value], g: Value) -> _
 def _contract_to(g: Value, other: Value, type_: Type) -> Value:
     """Multiply and sum over the one axis that ``g`` and the other operand share and the result lacks."""
     shared = [axis.name for axis in g.type.axes if axis in other.type.axes and axis not in type_.axes]
-    return apply("contract", g, other, over=shared[0]) if shared else g * other
+    if not shared:
+        return g * other
+    # A gradient has its axes in the order of what it is the gradient of, and there are no transposes.
+    found = [axis for axis in (*g.type.axes, *other.type.axes) if axis.name != shared[0]]
+    turned = [axis for axis in found if axis in type_.features] != list(type_.features)
+    return apply("contract", *((other, g) if turned else (g, other)), over=shared[0])
 
 
 def _largest(operation: Operation, y: Value, x: Sequence[Value], g: Value) -> _Gradients:

@@ -51,7 +51,7 @@ def cross_entropy(
     """
     (classes,) = logits.type.features
     shifted, log_total = shifted_logits(logits)
-    is_label = apply("equal", labels, logits.block.index(classes))
+    is_label = _is_label(labels, logits, ignored)
     chosen = apply("select", is_label, shifted, 0.0).sum(classes.name)
     weight = None
     if class_weight is not None:
@@ -68,9 +68,21 @@ def cross_entropy(
         smooth = spread.sum(classes.name) * (-label_smoothing / (classes.size or 1))
         if ignored is not None:
             labelled = apply("to_real", is_label, element=logits.block.element).sum(classes.name)
-            smooth = smooth * labelled
+            smooth = apply("select", apply("less", 0.0, labelled), smooth, 0.0)
         loss = loss * (1.0 - label_smoothing) + smooth
     return loss, weight
+
+
+def _is_label(labels: Value, logits: Value, ignored: int | None) -> Value:
+    """Whether a class is the row's label; none is where the row is ignored."""
+    (classes,), block = logits.type.features, logits.block
+    index = block.index(classes)
+    if ignored is None or not 0 <= ignored < (classes.size or 0):
+        return apply("equal", labels, index)
+    # A class is ignored: its number is taken away. Class numbers are exact in float32, being below 2^24.
+    numbers = apply("to_real", index, element=block.element)
+    numbers = apply("select", apply("equal", numbers, float(ignored)), -1.0, numbers)
+    return apply("equal", apply("to_real", labels, element=block.element), numbers)
 
 
 def soft_cross_entropy(logits: Value, target: Value, class_weight: Value | None, label_smoothing: float) -> Value:

@@ -136,7 +136,13 @@ class Adam(OptimizerRule):
     @property
     def canonical(self) -> Adam:
         """The same with the usual betas and eps, and weight decay 1 or 0."""
-        return replace(self, betas=Adam.betas, eps=Adam.eps, weight_decay=float(self.weight_decay != 0))
+        betas = Adam.betas if self._keeps_most else (0.0, 0.0)
+        return replace(self, betas=betas, eps=Adam.eps, weight_decay=float(self.weight_decay != 0))
+
+    @property
+    def _keeps_most(self) -> bool:
+        # torch.lerp starts from the end that weighs more, so that a weight of 1 gives that end exactly.
+        return 1.0 - self.betas[0] < 0.5
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -154,7 +160,7 @@ class Adam(OptimizerRule):
         numbers = {
             "step_size": lr / (1.0 - beta1**count),
             "correction": 1.0 / np.sqrt(1.0 - beta2**count),
-            "take1": np.full_like(lr, 1.0 - beta1),
+            "weight1": np.full_like(lr, 1.0 - beta1 if self._keeps_most else beta1),
             "keep2": np.full_like(lr, beta2),
             "take2": np.full_like(lr, 1.0 - beta2),
             "eps": np.full_like(lr, self.eps),
@@ -173,7 +179,8 @@ class Adam(OptimizerRule):
             w = w * scalars["decay"]
         elif self.weight_decay:
             g = g + scalars["decay"] * w
-        mean = slots["exp_avg"] + scalars["take1"] * (g - slots["exp_avg"])
+        start, end = (slots["exp_avg"], g) if self._keeps_most else (g, slots["exp_avg"])
+        mean = start + scalars["weight1"] * (end - start)
         square = scalars["keep2"] * slots["exp_avg_sq"] + scalars["take2"] * (g * g)
         new = {"exp_avg": mean, "exp_avg_sq": square}
         largest = square

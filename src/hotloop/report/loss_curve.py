@@ -6,11 +6,17 @@ The figure is built from objects, never through ``pyplot``: no global state, no 
 from __future__ import annotations
 
 import io
+import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hotloop.errors import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +51,18 @@ def draw(run: Run) -> Figure:
     -------
     matplotlib.figure.Figure
         With an Agg canvas, not known to pyplot.
+
+    Raises
+    ------
+    OutputError
+        matplotlib cannot be used as it is installed or set up.
     """
+    with _explained():
+        _import_matplotlib()
+        return _draw(run)
+
+
+def _draw(run: Run) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -76,8 +93,8 @@ def draw(run: Run) -> Figure:
 
 
 def render(run: Run, image_format: str = "png") -> bytes:
-    """Return the loss curve of ``run`` as a file of one of ``FORMATS``."""
-    with _drawing:
+    """Return the loss curve of ``run`` as a file of one of ``FORMATS``; raises what :func:`draw` raises."""
+    with _drawing, _explained():
         image = io.BytesIO()
         draw(run).savefig(image, format=image_format)
         return image.getvalue()
@@ -111,6 +128,37 @@ def thin(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
     rest = np.arange(n_binned, len(values))
     ends = [0, len(values) - 1]
     return np.unique(np.concatenate([starts + bins.argmin(axis=1), starts + bins.argmax(axis=1), rest, ends]))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise one error that we know for whatever matplotlib, its fonts or its settings may raise."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except Exception as error:
+        said = (str(error) or "without a word").splitlines()[0]
+        raise OutputError(
+            "cannot draw the loss curve",
+            why=f"matplotlib raises {type(error).__name__}: {said}",
+            do="Check how matplotlib is installed and set up (MPLCONFIGDIR, matplotlibrc).",
+        ) from error
+
+
+def _import_matplotlib() -> None:
+    """Import matplotlib whatever backend the environment names: we use none, and an unknown one would be refused."""
+    if "matplotlib" in sys.modules:
+        return
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+    if named is not None:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = named
 
 
 def _style(axes: Axes, device: str) -> None:

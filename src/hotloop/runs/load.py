@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hotloop.errors import SavedRunError, nearest
+from hotloop.errors import ArgumentError, SavedRunError, nearest
 from hotloop.files import SEALED_LIMIT_BYTES, unseal
 from hotloop.program.network import Network
 from hotloop.runs.predictor import LayersModel, ModuleModel, Predictor
@@ -51,6 +51,8 @@ def load(path: str | os.PathLike[str], *, into: torch.nn.Module | None = None) -
     ------
     SavedRunError
         ``path`` is no run, a file of it is missing or damaged, or ``into`` does not fit.
+    ArgumentError
+        ``into`` is no module.
     """
     directory = Path(path)
     _check_is_run(directory)
@@ -169,6 +171,10 @@ def _layers_model(network: Network, data: bytes) -> LayersModel:
 
 def _fill(module: torch.nn.Module, data: bytes, directory: Path) -> None:
     """Copy the weights into ``module``, or say in one error all that differs."""
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise ArgumentError(f"into must be a torch.nn.Module, not {module!r}", do="Build the module before loading.")
     saved = decode_tensors(data)
     own = module.state_dict()
     differences = [f"'{name}' is not in the module" for name in saved if name not in own]

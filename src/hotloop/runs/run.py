@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.errors import ArgumentError
+from hotloop.errors import ArgumentError, OutputError
 from hotloop.files import write_atomically
 from hotloop.program.network import Network
 from hotloop.runs.json_values import to_json_value
@@ -109,7 +109,7 @@ class Run:
         ArgumentError
             The ending is no picture format.
         OutputError
-            The file cannot be written.
+            The file cannot be written, or matplotlib cannot be used.
         """
         from hotloop.report.loss_curve import FORMATS, draw, render
 
@@ -126,7 +126,7 @@ class Run:
         Parameters
         ----------
         plot : bool
-            Draw ``loss.png`` into it as well.
+            Draw ``loss.png`` into it as well, once the run is safe.
 
         Returns
         -------
@@ -135,9 +135,17 @@ class Run:
         Raises
         ------
         OutputError
-            It cannot be written, or a weight is not a plain array; nothing is left half written.
+            It cannot be written, or a weight is not a plain array; nothing is left half written. Or the run is saved
+            and only the picture is missing, which the error then says.
         """
-        return save_run(self, Path(path), picture=self._picture() if plot else None)
+        saved = save_run(self, Path(path))
+        if plot:
+            try:
+                self.plot(saved / "loss.png")
+            except OutputError as error:
+                what = f"the run is saved in '{saved}', but not its picture: {error.what}"
+                raise OutputError(what, why=error.why, do=error.do) from error
+        return saved
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return what ``run.json`` holds about this run; what is not finite is None."""
@@ -176,11 +184,6 @@ class Run:
         return "\n".join([f"Run, {self.stopped}", *(f"  {name:<13} {text}" for name, text in lines if text)])
 
     __repr__ = __str__
-
-    def _picture(self) -> bytes:
-        from hotloop.report.loss_curve import render
-
-        return render(self)
 
     def _best_validation_loss(self) -> float | None:
         best = self.validation_losses[self.validated_at == self.best_epoch]

@@ -6,7 +6,7 @@
     network.json          layers or names of parameters, and the table's schema (sealed)
     weights.safetensors   the state dict
     losses.csv            epoch,loss and, with validation, validation_loss
-    loss.png              the curve, where asked for
+    loss.png              the curve, where asked for; drawn once all the others are there
 """
 
 from __future__ import annotations
@@ -32,15 +32,13 @@ LOSSES_OF_LOGITS = ("CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss")
 """Losses by which the outputs of a network, one for each class, become probabilities through softmax."""
 
 
-def save_run(run: Run, path: Path, picture: bytes | None = None) -> Path:
+def save_run(run: Run, path: Path) -> Path:
     """Write ``run`` as a new directory and return its path.
 
     Parameters
     ----------
     path : Path
         The directory wanted; "-2", "-3", ... is appended where it is taken.
-    picture : bytes, optional
-        ``loss.png``.
 
     Raises
     ------
@@ -54,8 +52,6 @@ def save_run(run: Run, path: Path, picture: bytes | None = None) -> Path:
         "losses.csv": losses_csv(run),
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    if picture is not None:
-        files["loss.png"] = picture
 
     def run_json(final: Path) -> bytes:
         return seal({"format": FORMAT, **run.to_json(final), "versions": _versions(), "files": digests})

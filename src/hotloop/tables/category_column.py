@@ -45,15 +45,14 @@ class CategoryColumn(Column):
         """``name=category`` for each, then "name is unseen" for missing, rare and new ones."""
         return (*(f"{self.name}={category}" for category in self.categories), f"{self.name} is unseen")
 
-    @staticmethod
-    def values(raw: RawColumn) -> pl.Series:
+    def values(self, raw: RawColumn) -> pl.Series:
         """Read as texts."""
         return raw.texts()
 
     @classmethod
     def fit(cls, raw: RawColumn, rows: NDArray[np.int64], scaling: ScalingName) -> tuple[CategoryColumn, str]:
         """Collect the categories of the training rows."""
-        seen = cls.values(raw)[rows]
+        seen = raw.texts()[rows]
         counted = seen.drop_nulls().rename("category").value_counts(name="count")
         counted = counted.sort("count", "category", descending=[True, False])
         _refuse_unteachable(counted.height, len(seen) - seen.null_count(), len(rows))

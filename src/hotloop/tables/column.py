@@ -36,9 +36,8 @@ class Column(ABC):
         """Number of inputs."""
         return len(self.feature_names)
 
-    @staticmethod
     @abstractmethod
-    def values(raw: RawColumn) -> Any:
+    def values(self, raw: RawColumn) -> Any:
         """Read the raw column as this kind's values; raises TableError where that cannot be."""
 
     @classmethod

@@ -46,7 +46,7 @@ def guess_task(raw: RawColumn) -> tuple[Task, str]:
         return _guess(raw, "classification", what)
     if not raw.is_integer:
         return _guess(raw, "regression", "numbers with fractions")
-    distinct = _few_distinct(NumberTarget.values(raw))
+    distinct = _few_distinct(NumberTarget.values(raw, raw.origin(np.arange(len(raw.series)))))
     if len(distinct):
         return _guess(raw, "classification", f"{len(distinct)} different whole numbers")
     return _guess(raw, "regression", "whole numbers, too varied to be classes")

@@ -10,8 +10,9 @@ import numpy as np
 
 from hotloop.errors import TableError
 from hotloop.tables.column import Column, Unusable
+from hotloop.tables.large_integers import LARGEST_EXACT
 from hotloop.tables.raw_column import RawColumn
-from hotloop.tables.saved_fields import boolean, exactly, number, positive_number, text
+from hotloop.tables.saved_fields import boolean, exactly, integer, number, positive_number, text
 from hotloop.tables.scaling import Scaling, ScalingName, fit_scaling
 from hotloop.tables.statistics import Statistics, describe
 
@@ -33,11 +34,13 @@ class NumberColumn(Column):
     name : str
         The raw column.
     fill : float
-        What stands in for a missing value, in the column's units: the mean of the training rows.
+        What stands in for a missing value, in the column's units above ``origin``: the mean of the training rows.
     has_indicator : bool
         Whether a second input says that the value was missing.
     scaling : Scaling
         Applied after filling.
+    origin : int
+        What the numbers are counted from, exactly; not 0 only where they are too large for float64's digits.
     """
 
     kind: ClassVar[str] = "number"
@@ -45,18 +48,27 @@ class NumberColumn(Column):
     fill: float
     has_indicator: bool
     scaling: Scaling
+    origin: int = 0
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The column's own name, and "... is missing" where there is an indicator."""
         return (self.name, f"{self.name} is missing") if self.has_indicator else (self.name,)
 
+    def values(self, raw: RawColumn) -> NDArray[np.float64]:
+        """Read as numbers above the origin, none infinite."""
+        return self._read(raw, self.origin)
+
     @staticmethod
-    def values(raw: RawColumn) -> NDArray[np.float64]:
-        """Read as numbers, none infinite."""
-        values = raw.numbers()
+    def _read(raw: RawColumn, origin: int) -> NDArray[np.float64]:
+        values = raw.numbers(origin)
         require_finite(values, raw)
         return values
+
+    @staticmethod
+    def _alike(seen: Statistics) -> str:
+        """Say how closely values that look the same have been compared, where it is not to the last digit."""
+        return ", to the 16 digits that are kept" if abs(seen.low) > LARGEST_EXACT else ""
 
     @staticmethod
     def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:
@@ -65,16 +77,17 @@ class NumberColumn(Column):
     @classmethod
     def fit(cls, raw: RawColumn, rows: NDArray[np.int64], scaling: ScalingName) -> tuple[NumberColumn, str]:
         """Fit fill and scaling to the training rows."""
-        seen = describe(cls.values(raw), rows)
+        origin = raw.origin(rows)
+        seen = describe(cls._read(raw, origin), rows)
         if not seen.n_present:
             raise Unusable("is missing in every training row")
         if not seen.n_missing and seen.low == seen.high:
-            raise Unusable("is the same in every training row")
-        column = cls(raw.name, seen.mean, seen.n_missing > 0, cls._fit_scaling(seen, scaling))
+            raise Unusable(f"is the same in every training row{cls._alike(seen)}")
+        column = cls(raw.name, seen.mean, seen.n_missing > 0, cls._fit_scaling(seen, scaling), origin)
         if not seen.n_missing:
             return column, ""
         missing = f"{seen.n_missing:,} of {len(rows):,} training rows"
-        return column, f"'{raw.name}' is missing in {missing}: filled with {seen.mean:.6g}."
+        return column, f"'{raw.name}' is missing in {missing}: filled with {origin + seen.mean:.6g}."
 
     def write(self, values: NDArray[np.float64], out: NDArray[np.float32]) -> int:
         """Write the scaled numbers, and 1 into the indicator where they are missing."""
@@ -93,20 +106,23 @@ class NumberColumn(Column):
         """Say that values were filled in a column which had none missing in training."""
         return (
             f"'{self.name}' is missing in {count:,} row{'s' * (count != 1)}, in training in none: "
-            f"filled with {self.fill:.6g}."
+            f"filled with {self.origin + self.fill:.6g}."
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return kind, name, fill, indicator and the scaling's three numbers."""
+        """Return kind, name, fill, indicator, the scaling's three numbers, and the origin where there is one."""
         fitted = {"name": self.name, "fill": self.fill, "has_indicator": self.has_indicator}
-        return {"kind": self.kind, **fitted, **asdict(self.scaling)}
+        origin = {"origin": self.origin} if self.origin else {}
+        return {"kind": self.kind, **fitted, **asdict(self.scaling), **origin}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> NumberColumn:
         """Restore from :meth:`to_json`."""
-        exactly(saved, "kind", "name", "fill", "has_indicator", "shift", "scale", "offset")
+        optional = ("origin",) if "origin" in saved else ()
+        exactly(saved, "kind", "name", "fill", "has_indicator", "shift", "scale", "offset", *optional)
         scaling = Scaling(number(saved, "shift"), positive_number(saved, "scale"), number(saved, "offset"))
-        return cls(text(saved, "name"), number(saved, "fill"), boolean(saved, "has_indicator"), scaling)
+        origin = integer(saved, "origin") if optional else 0
+        return cls(text(saved, "name"), number(saved, "fill"), boolean(saved, "has_indicator"), scaling, origin)
 
 
 @dataclass(frozen=True)
@@ -127,9 +143,12 @@ class DateColumn(NumberColumn):
     kind: ClassVar[str] = "date"
 
     @staticmethod
-    def values(raw: RawColumn) -> NDArray[np.float64]:
-        """Read as days since 1970."""
+    def _read(raw: RawColumn, origin: int) -> NDArray[np.float64]:
         return raw.days()
+
+    @staticmethod
+    def _alike(seen: Statistics) -> str:
+        return ", to the microsecond" if seen.low % 1 else ""
 
     @staticmethod
     def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:

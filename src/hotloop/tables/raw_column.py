@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.tables.large_integers import count_from, origin_of
 from hotloop.tables.pieces import pieces
 
 if TYPE_CHECKING:
@@ -103,8 +104,17 @@ class RawColumn:
     def _is_empty(self) -> bool:
         return self.series.null_count() == len(self.series)
 
-    def numbers(self) -> NDArray[np.float64]:
+    def origin(self, rows: NDArray[np.int64]) -> int:
+        """Return what to count the whole numbers in ``rows`` from to keep all their digits; 0 for all other columns."""
+        return origin_of(self.series, rows)
+
+    def numbers(self, origin: int = 0) -> NDArray[np.float64]:
         """Read as numbers: booleans as 0 and 1, durations in seconds, texts that spell numbers.
+
+        Parameters
+        ----------
+        origin : int
+            What to count them from.
 
         Returns
         -------
@@ -120,6 +130,9 @@ class RawColumn:
 
         if self._is_empty:
             return np.full(len(self.series), np.nan)
+        if origin:
+            exact = self.series.dtype in (nw.Int64, nw.UInt64)
+            return count_from(origin, self.series) if exact else self.numbers() - float(origin)
         if isinstance(self.series.dtype, nw.Duration):
             return _float64(self.series.dt.total_microseconds()) / _MICROSECONDS_PER_SECOND
         if self.kind in ("number", "boolean"):
@@ -242,6 +255,8 @@ def _common_type(values: Sequence[Any]) -> tuple[list[Any], Any]:
     present = [value for value in values if value is not None]
     if all(isinstance(value, (bool, np.bool_)) for value in present):
         return list(values), pl.Boolean
+    if all(isinstance(value, numbers.Integral) and -(1 << 63) <= int(value) < 1 << 63 for value in present):
+        return [None if value is None else int(value) for value in values], pl.Int64
     if all(isinstance(value, (numbers.Real, Decimal)) for value in present):
         return [None if value is None else float(value) for value in values], pl.Float64
     if all(isinstance(value, datetime.date) for value in present):

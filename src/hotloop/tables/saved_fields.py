@@ -8,7 +8,7 @@ from typing import Any
 
 from hotloop.errors import SavedRunError
 
-__all__ = ["boolean", "exactly", "items", "number", "odd", "positive_number", "text", "texts"]
+__all__ = ["boolean", "exactly", "integer", "items", "number", "odd", "positive_number", "text", "texts"]
 
 
 def odd(reason: str) -> SavedRunError:
@@ -48,6 +48,14 @@ def number(saved: Mapping[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
         raise odd(f"'{name}' is {_shown(value)}")
     return float(value)
+
+
+def integer(saved: Mapping[str, Any], name: str) -> int:
+    """Return a whole number of 64 bits, with or without a sign."""
+    value = saved[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not -(1 << 63) <= value < 1 << 64:
+        raise odd(f"'{name}' is {_shown(value)}")
+    return value
 
 
 def positive_number(saved: Mapping[str, Any], name: str) -> float:

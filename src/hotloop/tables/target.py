@@ -103,15 +103,15 @@ class NumberTarget:
     scaling: Scaling
 
     @staticmethod
-    def values(raw: RawColumn) -> NDArray[np.float64]:
-        """Read the target's numbers; NaN where missing; raises TableError where there are none."""
+    def values(raw: RawColumn, origin: int = 0) -> NDArray[np.float64]:
+        """Read the target's numbers above ``origin``; NaN where missing; raises TableError where there are none."""
         if raw.kind not in ("number", "boolean"):
             held = "dates" if raw.kind == "date" else "texts"
             raise TableError(
                 f"target column '{raw.name}' of '{raw.table_name}' holds {held}: regression needs numbers",
                 do="Choose another target, or task classification",
             )
-        values = raw.numbers()
+        values = raw.numbers(origin)
         require_finite(values, raw)
         return values
 
@@ -163,11 +163,16 @@ def _text_classes(raw: RawColumn) -> tuple[LabelKind, tuple[str, ...], NDArray[n
 
 
 def _number_classes(raw: RawColumn) -> tuple[LabelKind, tuple[str, ...], NDArray[np.int64]]:
-    values = NumberTarget.values(raw)
+    # Counted from one of them, so that large ids that differ in their last digits are different classes.
+    origin = raw.origin(np.arange(len(raw.series)))
+    values = NumberTarget.values(raw, origin)
     distinct, inverse = np.unique(values, return_inverse=True)
     # NaN sorts to the end.
     n_classes = int((~np.isnan(distinct)).sum())
-    names = tuple(str(text_of(float(value))) for value in distinct[: min(n_classes, MAX_CLASSES + 1)])
+    names = tuple(
+        str(origin + int(value) if origin else text_of(float(value)))
+        for value in distinct[: min(n_classes, MAX_CLASSES + 1)]
+    )
     codes = np.where(inverse < n_classes, inverse, _MISSING).astype(np.int64)
     return "integer" if raw.is_integer else "number", names, codes
 

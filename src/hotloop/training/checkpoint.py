@@ -17,6 +17,7 @@ import numpy as np
 
 from hotloop.errors import SavedRunError, UnsupportedError
 from hotloop.files import check_writable, write_atomically
+from hotloop.files.atomic import refusals
 
 __all__ = ["Checkpoint", "saved_seed"]
 
@@ -56,10 +57,18 @@ class Checkpoint:
         _to_json(state, {})
 
     def write(self, state: dict[str, Any]) -> None:
-        """Save a state; the former file stays until the new one is whole."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, _encode({"fingerprint": self._fingerprint, "seed": self._seed, "state": state}))
+        """Save a state; the former file stays until the new one is whole.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written now.
+        """
+        # Whether or not it can be written: on a full disk the next attempt is due as late as any.
         self._written_s = time.perf_counter()
+        with refusals(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, _encode({"fingerprint": self._fingerprint, "seed": self._seed, "state": state}))
 
     def read(self) -> dict[str, Any] | None:
         """Return the state saved, or None if there is no file.

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from hotloop.engines.interface import AnyTask, Engine, FloatArray, Session, State
-from hotloop.errors import OutOfMemoryError
+from hotloop.errors import OutOfMemoryError, OutputError
 from hotloop.training.callbacks import Moment
 from hotloop.training.checkpoint import Checkpoint
 from hotloop.training.divergence import FiniteWeights, WayBack
@@ -42,6 +42,7 @@ __all__ = ["TrainingLoop"]
 OwnTask = TypeVar("OwnTask", bound=AnyTask)
 
 _CHUNK_S = 0.05
+_UNSAVED = "the state for going on after an interruption could not be saved"
 
 
 class TrainingLoop(Generic[OwnTask]):
@@ -242,8 +243,14 @@ class TrainingLoop(Generic[OwnTask]):
 
     def _save(self, checkpoint: Checkpoint) -> None:
         # Weights that are not finite are found out about within the next step, and left behind.
-        if self.stopped or not self._has_lost_weights():
+        if not self.stopped and self._has_lost_weights():
+            return
+        try:
             checkpoint.write(self._state())
+        except OutputError as error:
+            # A full disk costs the way back, not the run; once said, that is known.
+            if not any(note.startswith(_UNSAVED) for note in self.notes):
+                self.notes.append(f"{_UNSAVED} after epoch {self.recorder.epochs}: {error.why or error.what}")
 
     def _keep_best(self) -> None:
         """Load the best weights where patience asked for them; an interrupted run stays where it is."""

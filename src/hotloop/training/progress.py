@@ -56,7 +56,15 @@ class ProgressBar:
 
 def on_terminal() -> bool:
     """Whether both standard output and standard error are a terminal."""
-    return sys.stdout.isatty() and sys.stderr.isatty()
+    return _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+
+
+def _is_terminal(stream: Any) -> bool:
+    # None in a process without a console, closed, or something of a service's that can only be written to.
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):
+        return False
 
 
 def _rich_bar() -> Any:
