@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from hotloop.tables.raw_column import ColumnKind, RawColumn
 
 if TYPE_CHECKING:
     import narwhals as nw
-    import polars as pl
     from numpy.typing import NDArray
 
 __all__ = ["PlainColumn", "PlainFrame"]
@@ -50,7 +50,7 @@ class PlainFrame:
 
     def column(self, name: str, table_name: str) -> PlainColumn:
         """Return one column."""
-        return PlainColumn(table_name=table_name, plain_name=name, values=self.values[name])
+        return PlainColumn(name, table_name, self.values[name])
 
     def to_narwhals(self) -> nw.DataFrame[Any]:
         """Return the same columns as a frame of polars."""
@@ -60,48 +60,54 @@ class PlainFrame:
         return nw.from_native(pl.DataFrame({name: column.tolist() for name, column in self.values.items()}))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class PlainColumn(RawColumn):
-    """A column of a :class:`PlainFrame`; answers what is asked of it without the series behind other columns."""
+    """A column of a :class:`PlainFrame`; answers the usual questions itself, and all others through polars."""
 
-    series: Any = None
-    plain_name: str
-    values: NDArray[Any]
+    _name: str
+    _values: NDArray[Any]
+
+    def __init__(self, name: str, table_name: str, values: NDArray[Any]):
+        object.__setattr__(self, "table_name", table_name)
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_values", values)
+
+    @cached_property
+    def series(self) -> nw.Series[Any]:
+        """The same values as a series of polars."""
+        import narwhals as nw
+        import polars as pl
+
+        series: nw.Series[Any] = nw.from_native(pl.Series(self._name, self._values.tolist()), series_only=True)
+        return series
 
     @property
     def name(self) -> str:
         """The column's name."""
-        return self.plain_name
+        return self._name
 
     @property
     def kind(self) -> ColumnKind:
         """A number or a category."""
-        return "number" if self.values.dtype.kind == "f" else "category"
+        return "number" if self._values.dtype.kind == "f" else "category"
 
     @property
     def is_integer(self) -> bool:
         """Whether every number is whole."""
-        return self.kind == "number" and bool(np.all(self.values == np.floor(self.values)))
+        return self.kind == "number" and bool(np.all(self._values == np.floor(self._values)))
 
-    def numbers(self) -> NDArray[np.float64]:
-        """Read as numbers; raises TableError for texts."""
-        if self.kind == "number":
-            return self.values
-        raise self._not("a number", "texts")
+    def origin(self, rows: NDArray[np.int64]) -> int:
+        """Return 0: float64 keeps all digits."""
+        return 0
 
-    def days(self) -> NDArray[np.float64]:
-        """Raise TableError: there are no dates."""
-        raise self._not("a date", "texts" if self.kind == "category" else "numbers")
-
-    def texts(self) -> pl.Series:
-        """Read as texts."""
-        import polars as pl
-
-        return pl.Series(self.name, self.values.tolist(), dtype=pl.String)
+    def numbers(self, origin: int = 0) -> NDArray[np.float64]:
+        """Read as numbers."""
+        return self._values if self.kind == "number" and not origin else super().numbers(origin)
 
     def text_codes(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         """Return the distinct texts by alphabet, and the place of each row's among them."""
-        names, codes = np.unique(self.values, return_inverse=True)
+        if self.kind == "number":
+            return super().text_codes()
+        names, codes = np.unique(self._values, return_inverse=True)
         return tuple(names.tolist()), codes.astype(np.int64)
 
 
