@@ -82,7 +82,9 @@ class HandMade(nn.Module):
 
     def forward(self, x):
         h = F.elu(x @ self.w + self.b, alpha=0.7)
-        return torch.mm(-h, self.v) * self.scale - 0.25
+        h = -h
+        h @= self.v
+        return h * self.scale - 0.25
 
 
 class Arithmetic(nn.Module):
@@ -143,6 +145,16 @@ class BranchOnMode(nn.Module):
         return self.b(F.relu(h) if self.training else h + 1.0)
 
 
+class OtherOrderInEval(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4, bias=False), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.a(x)
+        return self.c(self.b(h) if self.training else F.linear(h, self.b.weight.t()))
+
+
 def shared():
     layer = nn.Linear(4, 4)
     return nn.Sequential(layer, nn.Tanh(), layer, nn.Tanh(), nn.Linear(4, 3))
@@ -200,7 +212,8 @@ MODELS = {
     "in place after use": InPlaceAfterUse,
     "subclass": lambda: nn.Sequential(OwnLinear(4, 5), nn.Tanh(), OwnLinear(5, 3)),
     "branch on mode": BranchOnMode,
-    "wide": lambda: nn.Sequential(nn.Linear(4, 1), nn.Tanh(), nn.Linear(1, 3)),
+    "other order in eval": OtherOrderInEval,
+    "narrow": lambda: nn.Sequential(nn.Linear(4, 1), nn.Tanh(), nn.Linear(1, 3)),
 }
 
 CLASS_WEIGHT = torch.tensor([0.5, 1.0, 2.5], dtype=torch.float64)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import random
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -215,6 +217,21 @@ MODELS = {
     "join rows": (lambda: Net(lambda net, x: torch.cat([x, x])), "the model (Net)", "joins rows"),
     "reshape": (lambda: Net(lambda net, x: x.view(-1, 2)), "the model (Net)", "another shape"),
     "unknown argument": (lambda: Net(lambda net, x: torch.add(x, x, out=x)), "the model (Net)", "out"),
+    "join one": (lambda: Net(lambda net, x: torch.cat([x], 1)), "the model (Net)", "one tensor alone"),
+    "join by axis": (lambda: Net(lambda net, x: torch.cat([x, x], axis=0)), "the model (Net)", "joins rows"),
+    "bias of another shape": (
+        lambda: Net(lambda net, x: F.linear(x, net.enter.weight, net.leave.bias)),
+        "the model (Net)",
+        "no parameter with one number for each output",
+    ),
+    "vector turned": (lambda: Net(lambda net, x: x * net.enter.bias.T), "the model (Net)", "no matrix"),
+    "bool": (lambda: Net(lambda net, x: x * True), "the model (Net)", "with a bool"),
+    "row count times": (lambda: Net(lambda net, x: torch.mul(x, x.shape[0])), "the model (Net)", "RowCount"),
+    "in another thread": (lambda: Net(in_another_thread), "the model (Net)", "another thread"),
+    "plain weight": (lambda: with_plain_weight(), "the model (Linear)", "neither its input nor a parameter"),
+    "kept then failed": (lambda: Net(swallows_then_fails), "the model (Net)", "no rule for Tensor.mean"),
+    "array changes": (lambda: Net(adds_to_array, total=np.zeros(1)), "the model (Net)", "attribute 'total'"),
+    "nothing to train": (lambda: OnlyActivation(), "the model (OnlyActivation)", "no parameters"),
     "buffer": (
         lambda: Net(lambda net, x: x * net.scale, scale=nn.Buffer(torch.ones(4))),
         "the model (Net)",
@@ -232,6 +249,16 @@ MODELS = {
     "swallows": (lambda: nn.Sequential(Swallows(), nn.Linear(4, 3)), "'0' (Swallows)", "no rule for Tensor.mean"),
     "random": (lambda: Net(lambda net, x: x if random.random() < 2 else -x), "the model (Net)", "random numbers"),
     "numpy random": (lambda: Net(lambda net, x: x * np.random.rand()), "the model (Net)", "random numbers"),
+    "torch random": (
+        lambda: Net(lambda net, x: x if torch.rand(1).item() < 2 else -x),
+        "the model (Net)",
+        "neither its input nor a parameter",
+    ),
+    "plain tensor decides": (
+        lambda: Net(lambda net, x: x if net.count > 0 else -x, count=torch.ones(1)),
+        "the model (Net)",
+        "neither its input nor a parameter",
+    ),
     "own generator": (
         lambda: Net(lambda net, x: x * net.rng.random(), rng=random.Random(0)),
         "the model (Net)",
@@ -256,6 +283,35 @@ MODELS = {
     "scripted": (lambda: Net(lambda net, x: scripted(x)), "the model (Net)", "cannot be followed"),
     "vmap": (lambda: Net(lambda net, x: torch.vmap(torch.tanh)(x)), "the model (Net)", ""),
 }
+
+
+def swallows_then_fails(net, x):
+    try:
+        x.mean()
+    except NotCaptured:
+        raise ValueError("something else") from None
+
+
+def adds_to_array(net, x):
+    net.total += 1.0
+    return x
+
+
+def in_another_thread(net, x):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.relu, x).result()
+
+
+def with_plain_weight():
+    model = nn.Linear(4, 3)
+    del model.weight
+    model.weight = torch.ones(3, 4)
+    return model
+
+
+class OnlyActivation(nn.Module):
+    def forward(self, x):
+        return torch.relu(x)
 
 
 class Tuple(nn.Module):
@@ -352,6 +408,45 @@ def test_replaced_forward_and_compiled_call():
     assert "compiled by torch.compile" in refusal(model)
 
 
+def test_a_class_with_another_forward_is_followed(monkeypatch):
+    monkeypatch.setattr(nn.Tanh, "forward", lambda self, x: F.relu(x))
+    model = layers(nn.Tanh())
+    captured = capture(model, nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1), **USUAL)
+    assert "max(" in captured.program.text
+    assert "tanh(" not in captured.program.text
+
+
+def test_what_stand_ins_say_of_themselves():
+    seen = []
+
+    def ask(net, x):
+        weight = net.enter.weight
+        seen.append((x.dtype, x.device, x.shape[1], x.ndim, x.dim(), x.size(-1), x.shape == x.shape, repr(x)))
+        seen.append((isinstance(weight, nn.Parameter), isinstance(x, nn.Parameter), weight.shape, weight.mT.shape))
+        seen.append((len(net.leave.weight), net.enter.bias.dim(), torch.is_tensor(x), x is not None))
+        return x
+
+    model = Net(ask)
+    assert capture(model, nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1), **USUAL)
+    assert seen[0] == (torch.float32, torch.device("cpu"), 4, 2, 2, 4, True, "<a tensor without numbers>")
+    assert seen[1] == (True, False, torch.Size([4, 4]), torch.Size([4, 4]))
+    assert seen[2] == (3, 1, True, True)
+
+
+def test_another_threads_draws_are_no_reason():
+    class Waits(nn.Linear):
+        def forward(self, x):
+            if not drawn:
+                drawn.append(threading.Thread(target=random.random))
+                drawn[0].start()
+                drawn[0].join()
+            return super().forward(x)
+
+    drawn = []
+    model = Waits(4, 3)
+    assert capture(model, nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1), **USUAL)
+
+
 def test_parameters_that_share_memory():
     model = layers(nn.Linear(5, 5))
     model[1].bias = nn.Parameter(model[0].bias.data)
@@ -386,6 +481,13 @@ class OwnSGD(torch.optim.SGD):
 
 class OwnLoss(nn.MSELoss):
     pass
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, output, y):
+        return output.sum()
 
 
 def hooked_optimizer(register):
@@ -463,6 +565,7 @@ def test_optimizer_in_other_numbers():
     [
         (OwnLoss(), "numbers", "the loss OwnLoss"),
         (lambda output, y: output.sum(), "labels", "none that programs are written for"),
+        (Unhashable(), "labels", "none that programs are written for"),
         (nn.NLLLoss(), "labels", "the loss NLLLoss"),
         (partial(nn.MSELoss()), "numbers", "partial of MSELoss"),
         (partial(F.mse_loss, weight=torch.ones(3)), "numbers", "the setting 'weight'"),

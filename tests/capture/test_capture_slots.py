@@ -8,7 +8,8 @@ import torch
 from capture_cases import OPTIMIZERS, Both, make
 from torch import nn
 
-from hotloop.capture import read_slots, write_slots
+from hotloop.capture import NotCaptured, read_slots, write_slots
+from hotloop.capture.optimizers import read_group_again, read_rule_again
 
 
 def started(name, n_steps, seed=0):
@@ -135,3 +136,26 @@ def test_transposed_parameters_keep_their_layout():
     both = Both(model, nn.MSELoss(), optimizer, "numbers")
     both.check()
     assert optimizer.state[model.weight]["exp_avg"].stride() == model.weight.stride()
+
+
+def test_settings_are_read_again():
+    model, optimizer = started("adam", 2)
+    both = Both(model, nn.MSELoss(), optimizer, "numbers")
+    (group,) = both.captured.groups
+    both.step_in_torch()
+    optimizer.param_groups[0]["betas"] = (0.8, 0.9)
+    assert read_rule_again(optimizer, group).betas == (0.8, 0.9)
+    assert read_group_again(optimizer, group).first_step == 3
+    optimizer.state[model[0].weight]["step"] += 1
+    with pytest.raises(NotCaptured, match="changed for some parameters"):
+        read_group_again(optimizer, group)
+    optimizer.param_groups[0]["betas"] = (0.2, 0.9)
+    with pytest.raises(NotCaptured, match="other computations"):
+        read_rule_again(optimizer, group)
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    model, optimizer = started("momentum", 1)
+    optimizer.state[model[0].weight]["momentum_buffer"] = torch.zeros(5, 4)
+    with pytest.raises(NotCaptured, match="does not fit"):
+        Both(model, nn.MSELoss(), optimizer, "numbers")

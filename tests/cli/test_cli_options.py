@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hotloop.cli.one_line import one_line
@@ -14,6 +16,40 @@ def test_sizes_of_a_step_are_finite(in_process, tmp_path, option, value):
     assert done.returncode == 2
     assert "must be a finite number" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--epochs", "0"], "See hotloop train --help."),
+        (["--threads", "0"], "See hotloop train --help."),
+        (["--device", "xpu"], "use --device cpu or --device auto. See hotloop devices."),
+    ],
+)
+def test_hints_are_those_of_the_command_line(in_process, arguments, hint):
+    said = in_process("train", "iris", *arguments).stderr
+    assert said.rstrip().lower().endswith(hint.lower())
+    assert "help(" not in said
+    assert '="' not in said
+
+
+def test_a_mistake_before_any_command_has_a_hint_too(in_process, monkeypatch):
+    monkeypatch.setenv("HOTLOOP_DEBUG", "yes")
+    done = in_process()
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_an_undefined_r2_is_left_out_with_a_note(in_process, tmp_path):
+    rows = "".join(f"{row * row % 17},4.5\n" for row in range(40))
+    (tmp_path / "flat.csv").write_text("x,y\n" + rows)
+    done = in_process("train", "flat.csv", "--epochs", "2", "--no-plot")
+    assert done.returncode == 0, done.stderr
+    assert "note     R2 is not defined: the target is the same in every test row.\n" in done.stdout
+    assert "nan" not in done.stdout
+    assert "test     RMSE " in done.stdout
+    document = json.loads((tmp_path / "runs/flat/run.json").read_text())
+    assert set(document["metrics"]) == {"test_rmse"}
+    assert "R2 is not defined: the target is the same in every test row." in document["notes"]
 
 
 @pytest.mark.parametrize(

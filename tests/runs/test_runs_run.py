@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from hotloop.errors import ArgumentError, OutputError
+from hotloop.runs import load
+from hotloop.runs.prediction import of_numbers
 
 
 def test_it_prints_what_a_person_asks_first(make_run):
@@ -57,6 +59,15 @@ def test_to_json_has_the_names_that_programs_rely_on(make_run):
     assert list(document)[: len(names)] == names
     assert document["path"] == "runs/iris"
     assert make_run().to_json()["path"] is None
+
+
+@pytest.mark.parametrize("given", [3, None, b"runs/iris", ["runs"]])
+def test_what_is_no_path_is_refused(make_run, given):
+    run = make_run()
+    prediction = of_numbers(np.zeros(2))
+    for use in (run.save, load, prediction.write_csv, *([run.plot] if given is not None else [])):
+        with pytest.raises(ArgumentError, match=r"path is .*; it must be a path"):
+            use(given)
 
 
 def test_plot(make_run, tmp_path):

@@ -48,6 +48,9 @@ SETTINGS = {
     "callbacks must be a list": {"callbacks": print},
     "cannot be called": {"callbacks": ["print"]},
     "loss is 'mse'": {"loss": "mse"},
+    r"loss is the class CrossEntropyLoss; it must be one made from it: CrossEntropyLoss\(\)": {
+        "loss": nn.CrossEntropyLoss
+    },
     "optimizer must be": {"optimizer": optim.SGD},
     "schedule must be": {"schedule": "cosine"},
     "drop_last=True leaves nothing": {"batch_size": 50, "drop_last": True},

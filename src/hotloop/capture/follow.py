@@ -1,4 +1,4 @@
-"""Following a module: its forward runs on stand-ins, which note each function of torch that they meet.
+"""Following a module: its forward runs on stand-ins, and each function of torch that meets one is noted.
 
 It runs on a copy of the module whose parameters are stand-ins too, so that nothing of the original changes.
 
@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-from hotloop.capture.follower import Follower, named
+from hotloop.capture.follower import Follower, Following, named
 from hotloop.capture.graph import Graph, Node, make_graph
-from hotloop.capture.hidden_state import HiddenState, drawing_from_generators
+from hotloop.capture.hidden_state import GeneratorStates, HiddenState
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.stand_ins import BufferStandIn, ParameterStandIn, Rows
 from hotloop.capture.unaltered import alteration
@@ -57,8 +57,15 @@ def follow(
     _check_modules(model)
     parameters = list(model.parameters())
     shapes = [tuple(parameter.shape) for parameter in parameters]
+    first = GeneratorStates()
     trace = _trace(model, n_features, evaluating=False)
-    if _trace(model, n_features, evaluating=False) != trace:
+    second = GeneratorStates()
+    again = _trace(model, n_features, evaluating=False)
+    # Both times: once may have been another thread.
+    if second.changed() and first.differs(second):
+        first.restore()
+        raise NotCaptured(named("", model), "its forward draws random numbers", "leave the randomness out")
+    if again != trace:
         raise NotCaptured(named("", model), "its forward does not do the same each time")
     numbers: dict[int, int] = {}
     graph = make_graph(n_features, shapes, trace.nodes, trace.output, trace.width, numbers)
@@ -92,12 +99,9 @@ def _trace(model: torch.nn.Module, n_features: int, evaluating: bool) -> _Trace:
     for path, module in trial.named_modules():
         vars(module)["forward"] = follower.inside(path, module, module.forward)
     before = HiddenState(trial)
-    with drawing_from_generators() as drew:
-        output = _run(trial, follower, follower.rows(0, n_features))
+    output = _run(trial, follower, follower.rows(0, n_features))
     if follower.refusal is not None:
         raise follower.refusal
-    if drew():
-        raise NotCaptured(named("", model), "its forward draws random numbers", "leave the randomness out")
     if changed := before.first_change(trial):
         raise NotCaptured(named("", model), f"its forward changes {changed}", "let forward change nothing")
     if type(output) is not Rows:
@@ -108,7 +112,8 @@ def _trace(model: torch.nn.Module, n_features: int, evaluating: bool) -> _Trace:
 
 def _run(trial: torch.nn.Module, follower: Follower, x: Rows) -> Any:
     try:
-        output = trial(x)
+        with Following(follower):
+            output = trial(x)
         follower.check_unchanged()
         return output
     except NotCaptured as error:

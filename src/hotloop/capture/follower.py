@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from hotloop.capture.functions import handlers
 from hotloop.capture.graph import Node, Operand
@@ -18,7 +19,7 @@ from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.stand_ins import BufferStandIn, RowCount, Rows
 from hotloop.capture.supported import ACTIVATIONS, LAYERS
 
-__all__ = ["Follower", "named"]
+__all__ = ["Follower", "Following", "named"]
 
 _COVERED = {row.module for row in LAYERS} | {row.module for row in ACTIVATIONS}
 _SEQUENCES = ("sequences are outside the program's axes", None)
@@ -115,6 +116,9 @@ class Follower:
 
     def meet(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of a function of torch, or of a method by its name."""
+        if function is torch._C._set_grad_enabled:
+            # What is done while gradients are off is refused, not switching them.
+            return function(*args, **kwargs)
         self._check_arguments([*args, *kwargs.values()])
         known = handlers().get(function)
         if known is None:
@@ -125,13 +129,14 @@ class Follower:
 
     def _check_arguments(self, arguments: list[Any]) -> None:
         inside = [item for group in arguments if type(group) in (list, tuple) for item in group]
-        for argument in (*arguments, *inside):
-            if isinstance(argument, BufferStandIn):
-                self.refuse(f"it uses the buffer '{argument.buffer_name}'", "make it a number, or leave it out")
-            if isinstance(argument, torch.Tensor) and getattr(argument, "follower", None) is not self:
-                self.refuse(
-                    "it uses a tensor that is neither its input nor a parameter of the model", "make it an nn.Parameter"
-                )
+        tensors = [item for item in (*arguments, *inside) if isinstance(item, torch.Tensor)]
+        for tensor in tensors:
+            if isinstance(tensor, BufferStandIn):
+                self.refuse(f"it uses the buffer '{tensor.buffer_name}'", "make it a number, or leave it out")
+        if not tensors or any(getattr(tensor, "follower", None) is not self for tensor in tensors):
+            self.refuse(
+                "it uses a tensor that is neither its input nor a parameter of the model", "make it an nn.Parameter"
+            )
 
     def _check_surroundings(self) -> None:
         # A Function of its own computes gradients in its own way; only the stack shows that one is running.
@@ -144,6 +149,23 @@ class Follower:
             self.refuse("it switches gradients off", "let all of it have gradients")
         if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
             self.refuse("it switches autocast on", "leave autocast out")
+
+
+class Following(TorchFunctionMode):
+    """While it is entered, every function of torch that this thread calls is handed to a follower.
+
+    So tensors of its own are noticed too, wherever a forward takes them from.
+    """
+
+    def __init__(self, follower: Follower):
+        super().__init__()
+        self._follower = follower
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Hand a call over."""
+        return self._follower.meet(function, args, kwargs or {})
 
 
 def named(path: str, module: torch.nn.Module) -> str:
@@ -160,8 +182,6 @@ def _reason(module: torch.nn.Module) -> tuple[str, str | None]:
 
 def _function_name(function: Any) -> str:
     """How people call a function of torch: ``batch_norm``, ``Tensor.sum``, ``Tensor.data``."""
-    if isinstance(function, str):
-        return f"Tensor.{function}"
     owner, name = getattr(function, "__self__", None), getattr(function, "__name__", repr(function))
     if name in ("__get__", "__set__", "__delete__"):
         return f"Tensor.{getattr(owner, '__name__', name)}"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 
 from hotloop.capture.stand_ins import StandIn
 
-__all__ = ["HiddenState", "drawing_from_generators"]
+__all__ = ["GeneratorStates", "HiddenState"]
 
 # The tables of torch.nn.Module are no part of how people call what is in them.
 _TABLE = re.compile(r"_(modules|parameters|buffers)\.")
@@ -79,26 +78,22 @@ def _draws(value: Any) -> bool:
     return isinstance(value, generators) or hasattr(type(value), "__next__")
 
 
-@contextmanager
-def drawing_from_generators() -> Iterator[Callable[[], bool]]:
-    """Put the global random generators back afterwards; yields what tells whether they had been drawn from."""
-    before = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
-    drew = False
-    try:
-        yield lambda: drew
-    finally:
-        if random.getstate() != before[0]:
-            drew = True
-            random.setstate(before[0])
-        if not _same(np.random.get_state(legacy=False), before[1]):
-            drew = True
-            np.random.set_state(before[1])
-        if not torch.equal(torch.get_rng_state(), before[2]):
-            drew = True
-            torch.set_rng_state(before[2])
+class GeneratorStates:
+    """The global random generators of Python and NumPy; torch's cannot be drawn from unseen."""
 
+    def __init__(self) -> None:
+        self._python, self._numpy = random.getstate(), np.random.get_state()
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return all(_same(one[key], other[key]) for key in one)
-    return bool(np.array_equal(one, other))
+    def changed(self) -> bool:
+        """Whether they have been drawn from since."""
+        return self.differs(GeneratorStates())
+
+    def differs(self, other: GeneratorStates) -> bool:
+        """Whether they have been drawn from between the two."""
+        pairs = zip(self._numpy, other._numpy, strict=True)
+        return self._python != other._python or not all(np.array_equal(one, two) for one, two in pairs)
+
+    def restore(self) -> None:
+        """Put them back."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)

@@ -35,12 +35,15 @@ class Captured:
         The inputs of role "fixed".
     groups : tuple of CapturedGroup
         For each of the program's updates.
+    n_outputs : int
+        Features of the model's output.
     """
 
     program: Program
     weights: Mapping[str, torch.nn.Parameter]
     fixed: Mapping[str, NDArray[Any]]
     groups: tuple[CapturedGroup, ...]
+    n_outputs: int
 
 
 def capture(
@@ -106,7 +109,7 @@ def capture(
     )
     program = write_program(recipe)
     names = [item.name for item in program.weights]
-    return Captured(program, dict(zip(names, read.parameters, strict=True)), fixed, tuple(groups))
+    return Captured(program, dict(zip(names, read.parameters, strict=True)), fixed, tuple(groups), read.graph.n_outputs)
 
 
 def _check_surroundings() -> None:

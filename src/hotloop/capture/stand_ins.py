@@ -1,8 +1,8 @@
 """Stand-ins: what a module's forward is given in place of tensors.
 
-They are tensors of torch's "meta" device, and each function of torch that meets one hands itself over
-(``__torch_function__``). They hold no numbers: whatever would need numbers is refused here. torch's own code that looks
-past ``__torch_function__`` finds a tensor still, and what it returns is no stand-in, which is refused where it is used.
+They are tensors of torch's "meta" device: they hold no numbers, and whatever would need numbers is refused here. What
+functions of torch make of them is the business of ``follower.py``. Code of torch's own that looks past that finds a
+tensor still, and what it returns is no stand-in, which is refused where it is used.
 
 Imports torch: import this module inside functions.
 """
@@ -40,7 +40,8 @@ class StandIn(torch.Tensor):
 
     @classmethod
     def _of_shape(cls, follower: Follows, shape: tuple[int, ...]) -> Self:
-        made: Self = torch.Tensor._make_subclass(cls, torch.empty(shape, dtype=follower.dtype, device="meta"))
+        with torch._C.DisableTorchFunction():
+            made: Self = torch.Tensor._make_subclass(cls, torch.empty(shape, dtype=follower.dtype, device="meta"))
         made.follower = follower
         return made
 
@@ -48,11 +49,11 @@ class StandIn(torch.Tensor):
     def __torch_function__(
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Take over a function of torch that was called with a stand-in."""
+        """Refuse a function that was not handed over: whoever follows sees those of one thread only."""
         inside = [*args, *(kwargs or {}).values()]
         inside += [item for group in inside if isinstance(group, (list, tuple)) for item in group]
         follower = next(item.follower for item in inside if isinstance(item, StandIn))
-        return follower.meet(function, args, kwargs or {})
+        follower.refuse("it computes in another thread", "compute in one thread")
 
     @property
     def dtype(self) -> torch.dtype:  # type: ignore[override]
@@ -230,7 +231,8 @@ def _install() -> None:
     for name, method in {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "matmul": "matmul"}.items():
         setattr(StandIn, f"__{name}__", _operator(method))
         setattr(StandIn, f"__r{name}__", _reflected(method))
-        setattr(StandIn, f"__i{name}__", _operator(f"{method}_"))
+        if name != "matmul":
+            setattr(StandIn, f"__i{name}__", _operator(f"{method}_"))
     for reason, names in _REFUSED.items():
         for name in names.split():
             setattr(StandIn, f"__{name}__", _refusing(*reason))

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from hotloop.cli.hints import in_options
 from hotloop.cli.one_line import one_line
 from hotloop.cli.stopping import INTERRUPTED, stop_at_once
 from hotloop.config import debug_level
@@ -80,7 +81,7 @@ def _command(arguments: list[str]) -> int:
     except HotloopError as error:
         if debug:
             raise
-        return _fail(error.one_line, error.exit_code)
+        return _fail(in_options(error, " ".join(["hotloop", *arguments[:1]])).one_line, error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has left.
         _drop_output()

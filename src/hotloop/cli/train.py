@@ -288,7 +288,8 @@ def _metrics_text(run: Run, n_test: int) -> str:
         share = run.metrics["test_accuracy"]
         return f"accuracy {share:.4f} ({round(share * n_test):,} of {n_test:,} rows)"
     if "test_rmse" in run.metrics:
-        return f"R2 {run.metrics['test_r2']:.4f}, RMSE {run.metrics['test_rmse']:.4g} on {n_test:,} rows"
+        r2 = f"R2 {run.metrics['test_r2']:.4f}, " if "test_r2" in run.metrics else ""
+        return f"{r2}RMSE {run.metrics['test_rmse']:.4g} on {n_test:,} rows"
     return "no rows were kept for a test"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,6 +127,18 @@ class Memory:
     def _of(self, values: Array, name: str) -> Array:
         place = self.compiled.layout.weights[name]
         return values[place : place + self.compiled.program.step.types[name].n_features]
+
+    def copy(self) -> list[Array]:
+        """Return copies of weights and slots, for ``restore``."""
+        return [values.copy() for values in self._lasting()]
+
+    def restore(self, copies: list[Array]) -> None:
+        """Put back what :meth:`copy` returned."""
+        for values, copied in zip(self._lasting(), copies, strict=True):
+            values[:] = copied
+
+    def _lasting(self) -> list[Array]:
+        return [self.weights, *(values for slots in self.slots for values in slots.values())]
 
     def arguments(self, rows: Rows, **words: int) -> Arguments:
         """Return the words of a call over these rows."""

@@ -19,7 +19,7 @@ def largest(lanes: Lanes, a: str, b: str) -> str:
 
 
 def _largest(lanes: Lanes, a: str, b: str) -> str:
-    if b.startswith("splat") or b.startswith("0x"):
+    if b.startswith(("splat", "0x")):
         return largest(lanes, a, b)
     return _either_nan(lanes, b, largest(lanes, a, b))
 
@@ -59,12 +59,12 @@ EMITTERS: Mapping[str, Callable[..., str]] = {
     "sign": _sign,
     "sqrt": Lanes.sqrt,
     "exp": vector_math.exp,
-    "expm1": getattr(vector_math, "expm1", None),
+    "expm1": vector_math.expm1,
     "log": vector_math.log,
-    "tanh": getattr(vector_math, "tanh", None),
-    "sigmoid": getattr(vector_math, "sigmoid", None),
-    "softplus": getattr(vector_math, "softplus", None),
-    "erf": getattr(vector_math, "erf", None),
+    "tanh": vector_math.tanh,
+    "sigmoid": vector_math.sigmoid,
+    "softplus": vector_math.softplus,
+    "erf": vector_math.erf,
     "add": Lanes.add,
     "sub": Lanes.sub,
     "mul": Lanes.mul,

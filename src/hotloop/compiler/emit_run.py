@@ -37,7 +37,10 @@ def emit_program(plan: Plan, target: Target) -> str:
     element = plan.program.element
     width = target.lanes(element)
     module = Module(element, width, Layout.of(plan.program, width), target.function_attributes())
-    written = [*_emit_block(module, plan.step, "step"), emit_gather(module, plan.step, "gather_step", may_permute=plan.has_batches)]
+    written = [
+        *_emit_block(module, plan.step, "step"),
+        emit_gather(module, plan.step, "gather_step", may_permute=plan.has_batches),
+    ]
     places = step_places(plan.step, module)
     clip = dict(plan.step.block.outputs).get("clip")
     first_slot = 0
@@ -50,7 +53,10 @@ def emit_program(plan: Plan, target: Target) -> str:
     facts = [frame_bytes(plan.step, vector_bytes), chunk_rows, places.n_flat, len(places.numbers), len(places.sums)]
     if plan.evaluation is not None:
         written += _emit_block(module, plan.evaluation, "evaluation")
-        written += [emit_gather(module, plan.evaluation, "gather_evaluation", may_permute=False), _emit_evaluate(module, plan.evaluation)]
+        written += [
+            emit_gather(module, plan.evaluation, "gather_evaluation", may_permute=False),
+            _emit_evaluate(module, plan.evaluation),
+        ]
         own = step_places(plan.evaluation, module)
         facts[3:] = [max(facts[3], len(own.numbers)), max(facts[4], len(own.sums))]
         facts += [frame_bytes(plan.evaluation, vector_bytes), plan.evaluation.rows_at_once * width]
@@ -73,10 +79,12 @@ def _emit_block(module: Module, plan: BlockPlan, name: str) -> list[tuple[str, s
 def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
     function = Function(module, "run", "ptr %arguments", is_public=True)
     lanes = function.lanes
-    n_rows, batch_size, steps_per_epoch = (
-        function.count(name) for name in ("n_rows", "batch_size", "steps_per_epoch")
+    n_rows, batch_size, steps_per_epoch = (function.count(name) for name in ("n_rows", "batch_size", "steps_per_epoch"))
+    scalars, scalars_stride, losses = (
+        function.pointer("scalars"),
+        function.count("scalars_stride"),
+        function.pointer("losses"),
     )
-    scalars, scalars_stride, losses = function.pointer("scalars"), function.count("scalars_stride"), function.pointer("losses")
     gathers = lanes.register(f"icmp eq i64 {function.count('is_laid_out')}, 0")
     keys = function.pointer("keys")
     stride = lanes.register(f"select i1 {lanes.register(f'icmp eq ptr {keys}, null')}, i64 0, i64 {_KEY_BYTES}")
@@ -96,7 +104,9 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))
         for number, _ in enumerate(plan.updates):
             lanes.line(f"call void @update_{number}(ptr %arguments, ptr {of_step})")
-        _store_loss(function, once.number(plan.step.block.output("loss")), lanes.offset(losses, lanes.int_mul(loop.index, 8)))
+        _store_loss(
+            function, once.number(plan.step.block.output("loss")), lanes.offset(losses, lanes.int_mul(loop.index, 8))
+        )
         following = lanes.int_add(step_of_epoch, 1)
         is_over = lanes.register(f"icmp eq i64 {following}, {steps_per_epoch}")
         next_keys = lanes.offset(epoch_keys, stride)

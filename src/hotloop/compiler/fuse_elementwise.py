@@ -166,7 +166,9 @@ class _Fusion:
             return 0
         operation = self._made_by[name]
         # Feature by feature in step with the loop; a sum over features waits for its end.
-        in_step = view is None and self._axis(operation) == axis and operation.type.features == ((axis,) if axis else ())
+        in_step = (
+            view is None and self._axis(operation) == axis and operation.type.features == ((axis,) if axis else ())
+        )
         return made[1] if in_step and operation.op not in _COPIES else made[1] + 1
 
     def _sink(self, phase: _OpenPhase) -> None:
@@ -178,8 +180,7 @@ class _Fusion:
     def _sink_operation(self, phase: _OpenPhase, place: int, operation: Operation) -> None:
         users = self._users(phase, operation.name)
         if operation.type.element == "bool":
-            for user in users - {place}:
-                self._insert(phase.kernels[user], operation)
+            self._compare_again(operation)
             if place not in users:
                 phase.kernels[place].operations.remove(operation)
             return
@@ -194,6 +195,13 @@ class _Fusion:
         if len(newly_kept) <= 1:
             phase.kernels[place].operations.remove(operation)
             self._insert(phase.kernels[user], operation)
+
+    def _compare_again(self, operation: Operation) -> None:
+        """Put a comparison into every kernel that uses it, of later phases too."""
+        for phase in self._phases:
+            for user in self._users(phase, operation.name):
+                if operation not in phase.kernels[user].operations:
+                    self._insert(phase.kernels[user], operation)
 
     def _insert(self, kernel: _OpenKernel, operation: Operation) -> None:
         """Put an operation before all others but the contraction."""
@@ -214,9 +222,7 @@ class _Fusion:
     def _is_used_outside_kernels(self, name: str) -> bool:
         names = {name, *(alias for alias, view in self._views.items() if view.value == name)}
         everywhere = [
-            operation
-            for phase in self._phases
-            for operation in (*phase.once, *phase.row_sums, *phase.reductions)
+            operation for phase in self._phases for operation in (*phase.once, *phase.row_sums, *phase.reductions)
         ]
         return any(names.intersection(operation.operands) for operation in everywhere)
 

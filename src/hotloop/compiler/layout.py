@@ -46,7 +46,15 @@ ARGUMENTS = (
 """Words of a call, in order; "slots" is a pointer to one pointer for each slot of each update."""
 
 
-FACTS = ("step_frame_bytes", "chunk_rows", "n_flat", "n_numbers", "n_sums", "evaluation_frame_bytes", "evaluation_rows_at_once")
+FACTS = (
+    "step_frame_bytes",
+    "chunk_rows",
+    "n_flat",
+    "n_numbers",
+    "n_sums",
+    "evaluation_frame_bytes",
+    "evaluation_rows_at_once",
+)
 """64-bit numbers that the compiled code says of itself, in the constant ``facts``; no ``chunk_rows``: 0."""
 
 

@@ -5,8 +5,8 @@
     program --eliminate, fold--> program --fuse_elementwise, choose_tiles, reuse_buffers--> plan
             --emit_program--> LLVM IR --machine_code--> object code --link--> functions
 
-Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept twice: in this
-process, and on disk for the next one, by all that it depends on.
+Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept
+twice: in this process, and on disk for the next one, by all that it depends on.
 """
 
 from __future__ import annotations
@@ -100,14 +100,12 @@ def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[
 
 def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None = None) -> Plan:
     """Return the plan of a program after all passes, each verified."""
-    from hotloop.program.verify import verify
-
     watch = watch or Watch()
     stage: Program | Plan = program
     for name, stage in watch.stages(passes(program, rows, target)):
         if isinstance(stage, Program) and watch.verifies:
-            watch.check(name, lambda stage=stage: verify(stage))
-    assert not isinstance(stage, Program)
+            watch.check(name, stage)
+    assert not isinstance(stage, Program), "the last pass makes a plan"
     return stage
 
 

@@ -25,6 +25,10 @@ from hotloop.program.random import row_order_half_bits, row_order_keys
 
 __all__ = ["Batching", "CompiledSteps", "UpdateRule"]
 
+# What any machine reaches, and what a step takes besides its products.
+_SURE_FLOP_PER_S = 4e9
+_FLOP_OF_A_STEP = 2e4
+_FIRST_CHUNK_S = 0.02
 # Epochs whose permutation keys are computed at once: one call costs as much as some hundred epochs.
 _EPOCHS_OF_KEYS = 512
 
@@ -141,6 +145,20 @@ class CompiledSteps:
             call.set(n_steps=n_steps - done, is_laid_out=int(self._is_laid_out), scalars=rest, losses=losses[done:])
             self.compiled.run(call.address)
         return losses
+
+    @property
+    def first_chunk(self) -> int:
+        """Steps that surely take less than some hundredths of a second."""
+        program, rows = self.compiled.program, self._batching.batch_size
+        flop = 6.0 * rows * sum(item.type.n_features for item in program.weights) + _FLOP_OF_A_STEP
+        return max(1, int(_FIRST_CHUNK_S * _SURE_FLOP_PER_S / flop))
+
+    def not_finite(self) -> list[str]:
+        """Return the names, in the program, of weights that hold NaN or infinity."""
+        if np.isfinite(self.memory.weights).all():
+            return []
+        names = [item.name for item in self.compiled.program.weights]
+        return [name for name in names if not np.isfinite(self.memory.weight(name)).all()]
 
     def evaluate(self) -> float:
         """Return the loss over the validation rows."""

@@ -37,7 +37,7 @@ from hotloop.engines.memory import (
 )
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
-from hotloop.engines.torch_state import clone, generators, loss_on, move, restore_generators
+from hotloop.engines.torch_state import clone, generators, is_finite, loss_on, move, restore_generators
 from hotloop.errors import OutOfMemoryError
 from hotloop.program.random import row_order
 
@@ -57,6 +57,9 @@ class EagerEngine:
 
     def refusal(self, task: Task) -> None:
         """Return None: there is no task that eager cannot run."""
+
+    def output_of_a_row(self, task: Task) -> None:
+        """Return None: the probe tells."""
 
     def prepare(self, task: Task) -> EagerSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
@@ -87,6 +90,7 @@ class EagerSession:
         import torch
 
         self.step = 0
+        self.first_chunk = 1
         self.notes: tuple[str, ...] = ()
         self._task = task
         self._home = next(task.model.parameters()).device
@@ -160,6 +164,18 @@ class EagerSession:
             if state.optimizer is not None:
                 self._task.optimizer.load_state_dict(clone(state.optimizer))
         restore_generators(state.generators)
+
+    def mark(self) -> State:
+        """Return the state; see :class:`hotloop.engines.interface.Session`."""
+        return self.state()
+
+    def return_to(self, mark: State) -> None:
+        """Stand where the mark was made; see :class:`hotloop.engines.interface.Session`."""
+        self.load_state(mark)
+
+    def not_finite(self) -> list[str]:
+        """Return the names of what is not finite; see :class:`hotloop.engines.interface.Session`."""
+        return [name for name, value in self._task.model.state_dict().items() if not is_finite(value)]
 
     def publish(self) -> None:
         """Do nothing: model and optimizer are what is trained."""

@@ -7,6 +7,7 @@
     loss    = session.evaluate()                    #   the same numbers
     saved   = session.state()
     session.load_state(saved)                       # back to that step, exactly
+    mark = session.mark(); session.return_to(mark)  # the same, in the engine's own form
     session.publish(); session.adopt()              # model and optimizer up to date; and taken as they are
     session.close()                                 # the model is the caller's again
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from hotloop.errors import UnsupportedError
 
-__all__ = ["AnyTask", "Engine", "FloatArray", "Session", "State"]
+__all__ = ["AnyTask", "Engine", "FloatArray", "Mark", "Session", "State"]
 
 FloatArray = NDArray[np.float64]
 
@@ -72,12 +73,24 @@ class State:
     generators: dict[str, Any]
 
 
+class Mark(Protocol):
+    """Where a session stood."""
+
+    @property
+    def step(self) -> int:
+        """Steps done since the start of training."""
+
+
 class Session(Protocol):
     """A task under way; used from one thread at a time."""
 
     @property
     def step(self) -> int:
         """Steps done since the start of training."""
+
+    @property
+    def first_chunk(self) -> int:
+        """Steps that surely take less than some hundredths of a second; training learns how many really do."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -108,6 +121,15 @@ class Session(Protocol):
     def load_state(self, state: State) -> None:
         """Stand where ``state`` was taken; parts that it lacks stay as they are."""
 
+    def mark(self) -> Mark:
+        """Return a copy of where the session stands that only sessions of this engine understand, but cheap."""
+
+    def return_to(self, mark: Any) -> None:
+        """Stand where the mark was made."""
+
+    def not_finite(self) -> list[str]:
+        """Return the names of weights and buffers that hold NaN or infinity."""
+
     def publish(self) -> None:
         """Let model and optimizer hold what has been learned so far, for whoever looks at them between steps."""
 
@@ -133,6 +155,9 @@ class Engine(Protocol[OwnTask]):
 
     def refusal(self, task: OwnTask) -> UnsupportedError | None:
         """Return why this engine cannot run the task, or None if it can."""
+
+    def output_of_a_row(self, task: OwnTask) -> tuple[int, ...] | None:
+        """Return the shape of the model's output for one row, where the engine knows it without trying."""
 
     def prepare(self, task: OwnTask) -> Session:
         """Return a session at step 0, with model and rows on ``task.device``.

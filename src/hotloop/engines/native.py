@@ -1,16 +1,20 @@
 """The native engine: the whole run compiled to one function, on the CPU.
 
-Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk. While a
-session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that eager
-torch can go on from there.
+Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk.
+While a
+session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that
+eager torch can go on from there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.capture import Captured, NotCaptured, capture, read_slots, write_slots
+from hotloop.capture import Captured, CapturedGroup, NotCaptured, capture, read_slots, write_slots
 from hotloop.capture.optimizers import read_group_again, read_rule_again
 from hotloop.compiler.compiled import CompiledProgram, Rows
 from hotloop.compiler.pipeline import compile_program
@@ -20,7 +24,7 @@ from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.losses import RowLoss
 from hotloop.engines.task import Rows as TorchRows
 from hotloop.engines.task import Task
-from hotloop.engines.torch_state import clone
+from hotloop.engines.torch_state import clone, is_finite
 from hotloop.errors import UnsupportedError
 
 __all__ = ["NativeEngine", "NativeSession"]
@@ -40,6 +44,10 @@ class NativeEngine:
             return error
         return None
 
+    def output_of_a_row(self, task: Task) -> tuple[int, ...]:
+        """Return the shape of the model's output for one row; see :class:`hotloop.engines.interface.Engine`."""
+        return (_captured(task).n_outputs,)
+
     def prepare(self, task: Task) -> NativeSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
         captured = _captured(task)
@@ -47,6 +55,17 @@ class NativeEngine:
         lanes = host_target().lanes(captured.program.element)
         compiled = compile_program(captured.program, batching.shape(len(task.training), lanes))
         return NativeSession(task, captured, compiled, batching)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mark:
+    """Where a session stood: a copy of its memory, and what the optimizer was set to."""
+
+    step: int
+    memory: list[NDArray[Any]]
+    groups: list[CapturedGroup]
+    adopted_at: int
+    settings: list[dict[str, Any]]
 
 
 class NativeSession:
@@ -65,6 +84,9 @@ class NativeSession:
         self.notes: tuple[str, ...] = ()
         self._task, self._captured = task, captured
         self._groups = list(captured.groups)
+        own = {id(parameter) for parameter in captured.weights.values()}
+        others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in own)]
+        self._others_are_finite = all(map(is_finite, others))
         validation = None if task.validation is None else _rows(task.validation)
         self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
         self.adopt()
@@ -77,6 +99,8 @@ class NativeSession:
             rates = lr_table
         losses = self._steps.advance(self.step, n_steps, self._rules(anew=lr_table is not None), rates)
         self.step += n_steps
+        # What torch's schedulers look at before they warn that they were stepped before the optimizer was.
+        self._task.optimizer._opt_called = True  # type: ignore[attr-defined]
         if lr_table is not None:
             self._set_rates(lr_table[-1])
         return losses
@@ -100,6 +124,33 @@ class NativeSession:
         if state.optimizer is not None:
             self._task.optimizer.load_state_dict(clone(state.optimizer))
         self.adopt()
+
+    @property
+    def first_chunk(self) -> int:
+        """Steps for a start; see :class:`hotloop.engines.interface.Session`."""
+        return self._steps.first_chunk
+
+    def mark(self) -> _Mark:
+        """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        settings = [_settings(group) for group in self._task.optimizer.param_groups]
+        return _Mark(self.step, self._steps.memory.copy(), self._groups, self._adopted_at, settings)
+
+    def return_to(self, mark: _Mark) -> None:
+        """Stand where the mark was made; see :class:`hotloop.engines.interface.Session`."""
+        self.step, self._groups, self._adopted_at = mark.step, mark.groups, mark.adopted_at
+        self._steps.memory.restore(mark.memory)
+        for group, settings in zip(self._task.optimizer.param_groups, mark.settings, strict=True):
+            for name, value in settings.items():
+                _set(group, name, value)
+
+    def not_finite(self) -> list[str]:
+        """Return the names of weights and buffers that are not finite."""
+        # Buffers do not change while compiled code runs, nor do weights that the program does not have.
+        lost = self._steps.not_finite()
+        if not lost and self._others_are_finite:
+            return []
+        self.publish()
+        return [name for name, value in self._task.model.state_dict().items() if not is_finite(value)]
 
     def publish(self) -> None:
         """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
@@ -150,10 +201,21 @@ class NativeSession:
 
     def _set_rates(self, rates: NDArray[np.float64]) -> None:
         for group, rate in zip(self._task.optimizer.param_groups, rates.tolist(), strict=True):
-            if hasattr(group["lr"], "fill_"):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+            _set(group, "lr", rate)
+
+
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    """Return copies of a parameter group's settings."""
+    kept = {name: value for name, value in group.items() if name != "params"}
+    return {name: value.item() if hasattr(value, "item") else value for name, value in kept.items()}
+
+
+def _set(group: dict[str, Any], name: str, value: Any) -> None:
+    """Set a setting; a tensor stays the same tensor."""
+    if hasattr(group[name], "fill_"):
+        group[name].fill_(value)
+    else:
+        group[name] = value
 
 
 def _captured(task: Task) -> Captured:
@@ -178,7 +240,7 @@ def _capture(task: Task) -> Captured:
     row_loss = RowLoss.of(task.loss)
     is_labels = not y.is_floating_point() and y.ndim == 1
     every_y = [rows.y for rows in (task.training, task.validation) if rows is not None]
-    ignored = None if row_loss is None else row_loss.ignore_index
+    ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,
         task.loss,
@@ -187,7 +249,7 @@ def _capture(task: Task) -> Captured:
         target="labels" if is_labels else "numbers",
         has_row_weight=task.training.weight is not None,
         has_validation=task.validation is not None,
-        ignores_labels=is_labels and any(bool((labels == ignored).any()) for labels in every_y),
+        ignores_labels=is_labels and any(bool(labels.eq(ignored).any()) for labels in every_y),
         clip_grad_norm=task.clip_grad_norm,
     )
 

@@ -7,6 +7,7 @@ Weights and the optimizer's slots live in the session's memory. In a :class:`Sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,15 @@ __all__ = ["LayersSession", "NativeLayersEngine"]
 _Arrays = dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True, eq=False)
+class _Mark:
+    """Where a session stood: a copy of its memory, and the learning rates it used."""
+
+    step: int
+    memory: list[NDArray[Any]]
+    rates: FloatArray
+
+
 class NativeLayersEngine:
     """Runs layer specs."""
 
@@ -41,6 +51,10 @@ class NativeLayersEngine:
         except UnsupportedError as error:
             return error
         return None
+
+    def output_of_a_row(self, task: LayersTask) -> tuple[int, ...]:
+        """Return the shape of the network's output for one row; see :class:`hotloop.engines.interface.Engine`."""
+        return (task.network.n_outputs,)
 
     def prepare(self, task: LayersTask) -> LayersSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
@@ -106,6 +120,25 @@ class LayersSession:
         self._put(self._steps.memory.weight, state.model)
         for slot, kept in (state.optimizer or {}).items():
             self._put(self._slot(slot), kept)
+
+    @property
+    def first_chunk(self) -> int:
+        """Steps for a start; see :class:`hotloop.engines.interface.Session`."""
+        return self._steps.first_chunk
+
+    def mark(self) -> _Mark:
+        """Return a copy of where the session stands; see :class:`hotloop.engines.interface.Session`."""
+        return _Mark(self.step, self._steps.memory.copy(), self._rates)
+
+    def return_to(self, mark: _Mark) -> None:
+        """Stand where the mark was made; see :class:`hotloop.engines.interface.Session`."""
+        self.step, self._rates = mark.step, mark.rates
+        self._steps.memory.restore(mark.memory)
+
+    def not_finite(self) -> list[str]:
+        """Return the names of weights that are not finite; see :class:`hotloop.engines.interface.Session`."""
+        lost = self._steps.not_finite()
+        return [name for name, own in self._inputs.items() if own in lost]
 
     def publish(self) -> None:
         """Do nothing: nobody looks at the weights between steps."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hotloop.engines.task import Task
 
-__all__ = ["clone", "generators", "loss_on", "move", "restore_generators"]
+__all__ = ["clone", "generators", "is_finite", "loss_on", "move", "restore_generators"]
 
 
 def clone(value: Any) -> Any:
@@ -53,6 +53,13 @@ def loss_on(loss: Callable[..., Any], device: str) -> Callable[..., Any]:
         return loss
     fixed = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in loss.keywords.items()}
     return partial(loss.func, *loss.args, **fixed)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all of a tensor is finite; whole numbers, and what is no tensor at all, always are."""
+    import torch
+
+    return not (isinstance(value, torch.Tensor) and value.is_floating_point()) or bool(value.isfinite().all())
 
 
 def generators(device: str) -> dict[str, torch.Tensor]:

@@ -45,7 +45,9 @@ def gradients(block: BlockBuilder, result: Value, inputs: Sequence[Value]) -> li
             continue
         own = Value(block, operation.name, operation.type)
         operands = [block.value(name) for name in operation.operands]
-        for operand, part in zip(operands, RULES[operation.op](operation, own, operands, found[operation.name])):
+        for operand, part in zip(
+            operands, RULES[operation.op](operation, own, operands, found[operation.name]), strict=True
+        ):
             if part is not None and operand.name in wanted:
                 part = fit_axes(part, operand.type)
                 found[operand.name] = found[operand.name] + part if operand.name in found else part

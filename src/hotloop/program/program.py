@@ -87,7 +87,10 @@ class Block:
     @cached_property
     def types(self) -> Mapping[str, Type]:
         """Type of each value."""
-        return {item.name: item.type for item in (*self.inputs, *self.operations)}
+        return {
+            **{item.name: item.type for item in self.inputs},
+            **{operation.name: operation.type for operation in self.operations},
+        }
 
     @cached_property
     def users(self) -> Mapping[str, tuple[Operation, ...]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hotloop.errors import ArgumentError, SavedRunError, nearest
-from hotloop.files import SEALED_LIMIT_BYTES, unseal
+from hotloop.files import SEALED_LIMIT_BYTES, as_path, unseal
 from hotloop.program.network import Network
 from hotloop.runs.predictor import LayersModel, ModuleModel, Predictor
 from hotloop.runs.save import FORMAT
@@ -52,9 +52,9 @@ def load(path: str | os.PathLike[str], *, into: torch.nn.Module | None = None) -
     SavedRunError
         ``path`` is no run, a file of it is missing or damaged, or ``into`` does not fit.
     ArgumentError
-        ``into`` is no module.
+        ``path`` is no path, or ``into`` no module.
     """
-    directory = Path(path)
+    directory = as_path(path)
     _check_is_run(directory)
     run = _document(directory, "run.json", _read(directory, "run.json", SEALED_LIMIT_BYTES))
     digest = _field(_field(run, "files", dict, "run.json"), "network.json", str, "run.json")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import SavedRunError
-from hotloop.files import write_atomically
+from hotloop.files import as_path, write_atomically
 
 __all__ = ["Prediction", "of_classes", "of_numbers"]
 
@@ -71,10 +71,12 @@ class Prediction:
 
         Raises
         ------
+        ArgumentError
+            ``path`` is no path.
         OutputError
             The file cannot be written; a former one is intact.
         """
-        return write_atomically(path, self.to_csv().encode("utf-8", "backslashreplace"))
+        return write_atomically(as_path(path), self.to_csv().encode("utf-8", "backslashreplace"))
 
     def _header(self) -> list[str]:
         if self.numbers is not None and self.numbers.ndim == 2:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import ArgumentError, OutputError
-from hotloop.files import write_atomically
+from hotloop.files import as_path, write_atomically
 from hotloop.program.network import Network
 from hotloop.runs.json_values import to_json_value
 from hotloop.runs.save import save_run
@@ -57,7 +57,7 @@ class Run:
     schema : Schema or None
         How raw columns become features and outputs become answers, where it was trained on a table.
     metrics : dict of float
-        "test_accuracy", or "test_r2" and "test_rmse".
+        "test_accuracy", or "test_rmse" and, where the test rows' targets differ, "test_r2".
     module_name : str
         The class of the module that was trained.
     started_at : str or None
@@ -107,7 +107,7 @@ class Run:
         Raises
         ------
         ArgumentError
-            The ending is no picture format.
+            The ending is no picture format, or ``path`` is no path.
         OutputError
             The file cannot be written, or matplotlib cannot be used.
         """
@@ -115,7 +115,8 @@ class Run:
 
         if path is None:
             return draw(self)
-        image_format = Path(path).suffix.lower().removeprefix(".")
+        path = as_path(path)
+        image_format = path.suffix.lower().removeprefix(".")
         if image_format not in FORMATS:
             raise ArgumentError(f"cannot draw to '{path}'", do=f"End the name in .{', .'.join(FORMATS)}.")
         return write_atomically(path, render(self, image_format))
@@ -134,11 +135,13 @@ class Run:
 
         Raises
         ------
+        ArgumentError
+            ``path`` is no path, or names no new directory.
         OutputError
             It cannot be written, or a weight is not a plain array; nothing is left half written. Or the run is saved
             and only the picture is missing, which the error then says.
         """
-        saved = save_run(self, Path(path))
+        saved = save_run(self, as_path(path))
         if plot:
             try:
                 self.plot(saved / "loss.png")

@@ -60,7 +60,9 @@ def check_settings(settings: RunSettings) -> None:
         mistakes.append(f"checkpoint is {path!r}; it must be the path of a file")
     mistakes += _callback_mistakes(settings.callbacks)
     loss: Any = settings.loss if isinstance(settings, Settings) else None
-    if isinstance(settings, Settings) and not callable(loss):
+    if isinstance(loss, type):
+        mistakes.append(f"loss is the class {loss.__name__}; it must be one made from it: {loss.__name__}()")
+    elif isinstance(settings, Settings) and not callable(loss):
         mistakes.append(f"loss is {loss!r}; it must be a torch loss, or a function of (output, y)")
     if mistakes:
         raise ArgumentError("; ".join(mistakes), see="help(hotloop.fit)")

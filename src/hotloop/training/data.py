@@ -118,7 +118,7 @@ def row_weights(sample_weight: Any, n_rows: int, loss: _Loss, dtype: torch.dtype
     return converted
 
 
-def check_labels(y: torch.Tensor, loss: _Loss, probe: Probe | None, name: str = "y") -> None:
+def check_labels(y: torch.Tensor, loss: _Loss, per_row: tuple[int, ...] | None, name: str = "y") -> None:
     """Raise if targets do not fit the model's output: another shape, or labels that it has no output for.
 
     Raises
@@ -127,10 +127,9 @@ def check_labels(y: torch.Tensor, loss: _Loss, probe: Probe | None, name: str = 
         Saying what the output and the targets are.
     """
     row_loss = RowLoss.of(loss)
-    if row_loss is None or probe is None:
+    if row_loss is None or per_row is None:
         return
-    output, rows = probe.output, tuple(y.shape[1:])
-    per_row = tuple(output.shape[1:])
+    rows = tuple(y.shape[1:])
     if row_loss.kind == "elements" or y.is_floating_point():
         if rows != per_row:
             column = per_row == (1,) and not rows

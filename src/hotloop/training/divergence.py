@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from hotloop.engines.interface import Session
 from hotloop.training.history import History
 
@@ -24,11 +20,11 @@ class FiniteWeights:
     """
 
     def __init__(self, session: Session):
-        self._exempt = set(_not_finite(session))
+        self._exempt = set(session.not_finite())
 
     def first_lost(self, session: Session) -> str | None:
         """Return the name of the first that holds NaN or infinity now, or None."""
-        return next((name for name in _not_finite(session) if name not in self._exempt), None)
+        return next((name for name in session.not_finite() if name not in self._exempt), None)
 
 
 class WayBack:
@@ -86,17 +82,3 @@ class WayBack:
     def _epoch_of(self, step: int) -> int:
         """Return the 1-based epoch to which a 0-based step belongs."""
         return step // self._steps_per_epoch + 1
-
-
-def _not_finite(session: Session) -> list[str]:
-    weights = session.state(weights_only=True).model
-    return [name for name, value in weights.items() if not _is_finite(value)]
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether all is finite; whole numbers, and what is neither array nor tensor, always are."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind != "f" or bool(np.isfinite(value).all())
-    import torch
-
-    return not (isinstance(value, torch.Tensor) and value.is_floating_point()) or bool(value.isfinite().all())

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hotloop.engines.interface import FloatArray, Session, State
+from hotloop.engines.interface import FloatArray, Mark, Session
 
 if TYPE_CHECKING:
     from hotloop.training.schedule import LearningRates
@@ -28,7 +28,7 @@ _INTERVAL_PER_COPY = 30
 class _Stretch:
     """A copy of where training stood, and the advances made since."""
 
-    state: State
+    mark: Mark
     schedule: dict[str, Any] | None
     advances: list[tuple[int, FloatArray | None]] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ class History:
         # A stretch without steps is replaced: the one before it must stay, it leads to the last step done.
         # Forgetting comes first, so that there are never three copies.
         self._stretches = [stretch for stretch in self._stretches if stretch.advances][-1:]
-        self._stretches.append(_Stretch(self._session.state(), schedule))
+        self._stretches.append(_Stretch(self._session.mark(), schedule))
         taken_s = time.perf_counter() - started_s
         self._due_at_s = started_s + max(_INTERVAL_S, _INTERVAL_PER_COPY * taken_s)
 
@@ -80,11 +80,11 @@ class History:
     @property
     def first_step(self) -> int:
         """The earliest step that can be stood at again."""
-        return self._stretches[0].state.step
+        return self._stretches[0].mark.step
 
     def go_to(self, step: int) -> None:
         """Bring session and schedule back to a step, from ``first_step`` on."""
-        self._replay(next(s for s in reversed(self._stretches) if s.state.step <= step), step)
+        self._replay(next(s for s in reversed(self._stretches) if s.mark.step <= step), step)
 
     def continue_with(self, session: Session, step: int) -> None:
         """Bring another session of the same task to a step of the last stretch, and go on with that one."""
@@ -92,7 +92,7 @@ class History:
         self._replay(self._stretches[-1], step)
 
     def _replay(self, stretch: _Stretch, step: int) -> None:
-        self._session.load_state(stretch.state)
+        self._session.return_to(stretch.mark)
         self._settle(stretch.schedule)
         for n_steps, lr_table in stretch.advances:
             if self._session.step >= step:

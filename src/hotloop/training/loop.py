@@ -120,6 +120,7 @@ class TrainingLoop(Generic[OwnTask]):
             self._checkpoint.check(self._state())
         self._history = History(self._session, self._schedule, self.task.steps_per_epoch)
         self._way_back = WayBack(self._history, self._finite, self.task.steps_per_epoch)
+        self._chunk_steps = self._session.first_chunk
         started_s, earlier_s = time.perf_counter(), self.duration_s
         with ProgressBar(self._plan.epochs, self._plan.progress) as bar:
             while not self.stopped:

@@ -20,10 +20,10 @@ def rmse(values: NDArray[Any], predicted: NDArray[Any]) -> float:
     return float(np.sqrt(np.mean((values - predicted) ** 2)))
 
 
-def r2(values: NDArray[Any], predicted: NDArray[Any]) -> float:
+def r2(values: NDArray[Any], predicted: NDArray[Any]) -> float | None:
     """Return the coefficient of determination; 1 is perfect, 0 no better than the mean; both of shape (rows,).
 
-    Without any spread in the values it is not defined: NaN.
+    None where it is not defined: without any spread in the values.
     """
     spread = float(np.sum((values - np.mean(values)) ** 2))
-    return float("nan") if spread == 0 else 1 - float(np.sum((values - predicted) ** 2)) / spread
+    return None if spread == 0 else 1 - float(np.sum((values - predicted) ** 2)) / spread

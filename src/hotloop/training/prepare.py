@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from hotloop.capture import from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads
+from hotloop.engines.interface import Engine
 from hotloop.engines.losses import RowLoss, loss_name
-from hotloop.engines.probe import check_single_row, probe
+from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
-from hotloop.errors import ArgumentError
+from hotloop.errors import ArgumentError, UnsupportedError
 from hotloop.program.network import Network
 from hotloop.program.random import row_order
 from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
@@ -98,14 +99,6 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     if batch_size is not None and settings.drop_last and batch_size > len(rows):
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
     size = min(operator.index(batch_size or len(rows)), len(rows))
-    with _drawing:
-        trial = probe(model, rows.X)
-        for part, name in ((rows, "y"), (validation, "y_val")):
-            if part is not None:
-                check_labels(part.y, loss, trial, name)
-        try_loss(loss, trial, rows.y)
-        if (size if settings.drop_last else len(rows) % size or size) == 1:
-            check_single_row(model, rows.X)
     device, why_device = choose_device(str(settings.device), model, size)
     task = Task(
         model=model,
@@ -120,21 +113,55 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         seed=_seed(settings),
         device=device,
         threads=choose_threads(settings.threads, model, size),
-        probe=trial,
+        probe=None,
     )
     started_s = time.perf_counter()
-    engine, why_engine = choose_engine(settings.engine, task)
+    try:
+        engine, why_engine = choose_engine(settings.engine, task)
+    except UnsupportedError:
+        # If model, rows and loss do not fit each other, that is the better thing to say.
+        _try_out(task)
+        raise
+    capture_s = time.perf_counter() - started_s
+    task = _checked(task, engine)
     return PreparedModule(
         task=task,
         plan=Plan.of(settings, validates=validation is not None),
         engine=engine,
         why_engine=why_engine,
         why_device=why_device,
-        capture_s=time.perf_counter() - started_s,
+        capture_s=capture_s,
         notes=tuple(notes),
         settings=settings,
         seed=task.seed,
     )
+
+
+def _checked(task: Task, engine: Engine[Task]) -> Task:
+    """Return the task with whatever its engine needs to know of the model; raise where rows do not fit it."""
+    if engine.compiles:
+        # Capture has followed the model already, and knows its output.
+        _check_labels(task, engine.output_of_a_row(task))
+        return task
+    return replace(task, probe=_try_out(task))
+
+
+def _try_out(task: Task) -> Probe | None:
+    """Send a few rows through a copy of the model and the loss; raise where they do not fit each other."""
+    rows, last = task.training, len(task.training) % task.batch_size
+    with _drawing:
+        trial = probe(task.model, rows.X)
+        _check_labels(task, None if trial is None else tuple(trial.output.shape[1:]))
+        try_loss(task.loss, trial, rows.y)
+        if (task.batch_size if task.drop_last else last or task.batch_size) == 1:
+            check_single_row(task.model, rows.X)
+    return trial
+
+
+def _check_labels(task: Task, output_of_a_row: tuple[int, ...] | None) -> None:
+    for part, name in ((task.training, "y"), (task.validation, "y_val")):
+        if part is not None:
+            check_labels(part.y, task.loss, output_of_a_row, name)
 
 
 def _rows(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:

@@ -101,11 +101,12 @@ class TableTraining:
         ready = self._without_torch(settings) or self._with_torch(settings)
         on_start(ready.why_device, ready.why_engine)
         run = ready.run()
+        metrics, metrics_notes = self._metrics(run)
         return dataclasses.replace(
             run,
             schema=self.schema,
-            metrics=self._metrics(run),
-            notes=(*data.notes, *run.notes),
+            metrics=metrics,
+            notes=(*data.notes, *run.notes, *metrics_notes),
             settings={**run.settings, **self._table_settings()},
         )
 
@@ -188,17 +189,21 @@ class TableTraining:
         weight = self._class_weight()
         return torch.nn.CrossEntropyLoss(weight=None if weight is None else torch.tensor(weight, dtype=torch.float32))
 
-    def _metrics(self, run: Run) -> dict[str, float]:
+    def _metrics(self, run: Run) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Return how good the run is on the test rows, and a note on what cannot be said."""
         data = self.prepared
         if not len(data.X_test):
-            return {}
+            return {}, ()
         output = self.network.forward(run.weights, data.X_test)
         if self.schema.task == "classification":
             labels: Any = data.y_test
-            return {"test_accuracy": accuracy(labels, output.argmax(axis=1))}
+            return {"test_accuracy": accuracy(labels, output.argmax(axis=1))}, ()
         values, predicted = self.schema.undo_target(data.y_test), self.schema.undo_target(output)
         values, predicted = np.ravel(values), np.ravel(predicted)
-        return {"test_r2": r2(values, predicted), "test_rmse": rmse(values, predicted)}
+        error, explained = rmse(values, predicted), r2(values, predicted)
+        if explained is None:
+            return {"test_rmse": error}, ("R2 is not defined: the target is the same in every test row.",)
+        return {"test_r2": explained, "test_rmse": error}, ()
 
     def _table_settings(self) -> dict[str, object]:
         data, recipe = self.prepared, self.recipe

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 
 from hotloop.compiler.lanes import Lanes
 
-__all__ = ["FORMATS", "Format", "at_least", "at_most", "exactly", "polynomial", "scaled_rest"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "at_least",
+    "at_most",
+    "exactly",
+    "polynomial",
+    "reciprocal",
+    "rounded_power",
+    "scaled_rest",
+]
 
 
 @dataclass(frozen=True)
@@ -86,28 +96,57 @@ def polynomial(lanes: Lanes, x: str, coefficients: Sequence[float]) -> str:
     return result
 
 
-def scaled_rest(lanes: Lanes, x: str, unit: float = 1.0) -> tuple[str, str, str]:
-    """Split x into ``n * (unit * ln(2)) + r``, n whole and r small.
+def rounded_power(lanes: Lanes, plus: Callable[[str], str], shift: int = 0) -> tuple[str, str]:
+    """Round a number to a whole one, n.
+
+    Parameters
+    ----------
+    lanes : Lanes
+    plus : callable
+        Returns the number plus what it is given. The sum's rounding is what rounds: no instruction before SSE4.1 does.
+    shift : int
+        Added to the exponent of the power.
+
+    Returns
+    -------
+    n, power : str
+        The power is 2^(n + shift), which must be a normal number.
+    """
+    format_ = FORMATS[lanes.element]
+    # The bias rides along, so that shifting the sum's low bits into the exponent field gives the power at once.
+    magic = lanes.constant(format_.magic + format_.bias + shift)
+    total = plus(magic)
+    power = lanes.from_bits(lanes.int_op("shl", lanes.bits(total), lanes.integer(format_.mantissa_bits)))
+    return lanes.sub(total, magic), power
+
+
+def scaled_rest(lanes: Lanes, x: str, unit: float, *, shift: int = 0) -> tuple[str, str, str]:
+    """Split x into ``n (unit ln(2)) + r``, n whole and r small.
 
     Parameters
     ----------
     lanes : Lanes
     x : str
-        Finite, and so far from overflow that 2^n is a normal number.
+        Finite, and so far from overflow that the scale is a normal number.
     unit : float
         A power of two, perhaps negative.
+    shift : int
+        Added to the exponent of the scale.
 
     Returns
     -------
     n, r, scale : str
-        |r| is half a unit of ln(2), or a little more where x / (unit * ln(2)) rounded; scale is 2^n.
+        |r| is half a unit of ln(2), or a little more where x / (unit ln(2)) rounded; scale is 2^(n + shift).
     """
     format_ = FORMATS[lanes.element]
-    # The bias rides along, so that shifting the sum's low bits into the exponent field gives 2^n at once.
-    magic = lanes.constant(format_.magic + format_.bias)
-    shifted = lanes.fma(x, lanes.constant(1.4426950408889634 / unit), magic)
-    n = lanes.sub(shifted, magic)
-    scale = lanes.from_bits(lanes.int_op("shl", lanes.bits(shifted), lanes.integer(format_.mantissa_bits)))
+    steps = (lanes.constant(1.4426950408889634 / unit), x)
+    n, scale = rounded_power(lanes, functools.partial(lanes.fma, *steps), shift)
     rest = lanes.fma(n, lanes.constant(-format_.ln2_high * unit), x)
-    rest = lanes.fma(n, lanes.constant(-format_.ln2_low * unit), rest)
-    return n, rest, scale
+    return n, lanes.fma(n, lanes.constant(-format_.ln2_low * unit), rest), scale
+
+
+def reciprocal(lanes: Lanes, scale: str) -> str:
+    """Return 1 / scale of a power of two: its exponent field mirrored."""
+    format_ = FORMATS[lanes.element]
+    twice_bias = lanes.integer(2 * format_.bias << format_.mantissa_bits)
+    return lanes.from_bits(lanes.int_op("sub", twice_bias, lanes.bits(scale)))

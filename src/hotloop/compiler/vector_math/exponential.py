@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hotloop.compiler.lanes import Lanes
-from hotloop.compiler.vector_math.common import at_least, at_most, exactly, polynomial, scaled_rest
+from hotloop.compiler.vector_math.common import FORMATS, at_least, at_most, exactly, polynomial, reciprocal, scaled_rest
 
-__all__ = ["EXP_LIMITS", "EXP_TAIL", "exp"]
+__all__ = ["EXP_LIMITS", "EXP_SHORT_TAIL", "exp", "exp_of_negative", "expm1"]
 
 # (exp(r) - 1 - r) / r^2 for |r| <= ln(2); relative error of exp(r): 2^-25.4 and 2^-55.9.
-EXP_TAIL = {
+_EXP_TAIL = {
     "f32": (0.50000036, 0.16666616, 0.041661166, 0.008335904, 0.0014106373, 0.00019637783),
     "f64": (
         0.4999999999999993,
@@ -23,6 +23,57 @@ EXP_TAIL = {
         2.505503047970133e-08,
         2.1062273177113663e-09,
         1.593567286256666e-10,
+    ),
+}
+
+# (expm1(r) - r) / r^2 for |r| <= ln(2); relative error of expm1(r): 2^-29.1 and 2^-59.8.
+_EXPM1_TAIL = {
+    "f32": (
+        0.5,
+        0.16666673,
+        0.041666687,
+        0.0083325915,
+        0.0013887804,
+        0.00020099181,
+        2.5063859e-05,
+    ),
+    "f64": (
+        0.5,
+        0.16666666666666657,
+        0.04166666666666663,
+        0.008333333333336891,
+        0.0013888888888899725,
+        0.00019841269836683484,
+        2.480158729146728e-05,
+        2.7557321972062847e-06,
+        2.755732347357509e-07,
+        2.5051266257390363e-08,
+        2.0875844163508863e-09,
+        1.6187110030955711e-10,
+        1.1571966539553182e-11,
+    ),
+}
+
+# The same as above for |r| <= ln(2) / 2: 2^-28.2 and 2^-56.7.
+EXP_SHORT_TAIL = {
+    "f32": (
+        0.49999994,
+        0.16666517,
+        0.041668102,
+        0.008369214,
+        0.0013839343,
+    ),
+    "f64": (
+        0.5000000000000011,
+        0.16666666666666413,
+        0.04166666666652517,
+        0.008333333333491367,
+        0.0013888888945209625,
+        0.00019841269520577882,
+        2.4801491151058645e-05,
+        2.755756548612248e-06,
+        2.763107142246061e-07,
+        2.5010120435859503e-08,
     ),
 }
 
@@ -42,6 +93,41 @@ def exp(lanes: Lanes, x: str) -> str:
     """
     low, high = EXP_LIMITS[lanes.element]
     _, r, scale = scaled_rest(lanes, at_most(lanes, at_least(lanes, x, low), high), unit=2.0)
-    slope = polynomial(lanes, r, (1.0, *EXP_TAIL[lanes.element]))
+    slope = polynomial(lanes, r, (1.0, *_EXP_TAIL[lanes.element]))
     # 2^m (1 + r slope): scaling r rather than the sum takes the product out of the chain.
     return lanes.mul(lanes.fma(lanes.mul(r, scale), slope, scale), scale)
+
+
+def exp_of_negative(lanes: Lanes, x: str) -> str:
+    """Return exp(x) of a number that is not positive, more precisely than :func:`exp`, at no greater cost.
+
+    Half the range of exponents: a fixed factor of 2^-shift suffices, and steps of ln(2).
+    """
+    inside = at_least(lanes, x, EXP_LIMITS[lanes.element][0])
+    shift = FORMATS[lanes.element].mantissa_bits + 7
+    _, r, scale = scaled_rest(lanes, inside, unit=1.0, shift=shift)
+    slope = polynomial(lanes, r, (1.0, *EXP_SHORT_TAIL[lanes.element]))
+    return lanes.mul(lanes.fma(lanes.mul(r, scale), slope, scale), lanes.constant(2.0**-shift))
+
+
+@exactly
+def expm1(lanes: Lanes, x: str) -> str:
+    """Return exp(x) - 1, precise where x is small.
+
+    Notes
+    -----
+    As in :func:`exp`, ``x = 2 m ln(2) + r``, and ``exp(x) - 1 = 2^m (2^m expm1(r) + 2^m - 2^-m)``: the outer product
+    overflows where it must. Where the sum nearly cancels, at x close to ln(2), r's own rounding would show. Hence r is
+    kept as a difference, and its greater part joins 2^m - 2^-m without rounding.
+    """
+    low, high = EXP_LIMITS[lanes.element]
+    inside = at_most(lanes, at_least(lanes, x, low), high)
+    n, r, scale = scaled_rest(lanes, inside, unit=2.0)
+    format_ = FORMATS[lanes.element]
+    greater = lanes.fma(n, lanes.constant(-2.0 * format_.ln2_high), inside)
+    lesser = lanes.mul(n, lanes.constant(-2.0 * format_.ln2_low))
+    bend = lanes.fma(lanes.mul(r, r), polynomial(lanes, r, _EXPM1_TAIL[lanes.element]), lesser)
+    constant = lanes.sub(scale, reciprocal(lanes, scale))
+    total = lanes.fma(bend, scale, lanes.fma(greater, scale, constant))
+    # The sign of zero is the only one that this changes.
+    return lanes.copysign(lanes.mul(total, scale), x)

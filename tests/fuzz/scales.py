@@ -1,0 +1,181 @@
+"""How large rounding errors may be: the sums of absolute terms of a loss and its gradients.
+
+A gradient that is zero but for rounding, such as that of a loss whose rows cancel, is known to no digit; so errors are
+measured against what was added up. In a torch function mode, each operation hands on absolute gradients: every product
+and sum of the backward pass is then a sum of absolute terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Scales", "scales_of"]
+
+_F = torch.nn.functional
+# Activations whose derivative jumps where its argument is zero, so that rounding may choose the other side.
+_KINKS = {_F.relu, _F.leaky_relu, _F.elu, _F.softplus}
+
+
+class _Linear(torch.autograd.Function):
+    """A linear layer that hands on sums of absolute products."""
+
+    @staticmethod
+    def forward(context, x, weight, bias):
+        context.save_for_backward(x, weight)
+        context.has_bias = bias is not None
+        return _F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(context, g):
+        x, weight = context.saved_tensors
+        g = g.abs()
+        return g @ weight.abs(), g.T @ x.abs(), g.sum(0) if context.has_bias else None
+
+
+class _Absolute(torch.autograd.Function):
+    """The identity, whose gradient is absolute."""
+
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, g):
+        return g.abs()
+
+
+@dataclass
+class Scales:
+    """What errors are measured against.
+
+    Parameters
+    ----------
+    gradients : list of tensors
+        For each parameter; zeros where it has no gradient.
+    loss : float
+    is_close_to_kink : bool
+        Whether a float32 rounding error may put a row on the other side of a kink.
+    """
+
+    gradients: list[torch.Tensor]
+    loss: float
+    is_close_to_kink: bool
+
+
+class _Mode(TorchFunctionMode):
+    def __init__(self, margin: float):
+        super().__init__()
+        self.margin = margin
+        self.is_close = False
+        self.magnitudes: dict[int, torch.Tensor] = {}
+        self._alive: list[torch.Tensor] = []
+
+    def magnitude(self, x: torch.Tensor) -> torch.Tensor:
+        return self.magnitudes.get(id(x), x.detach().abs())
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is _F.linear:
+            x, weight, *rest = args
+            bias = rest[0] if rest else kwargs.get("bias")
+            y = _Linear.apply(x, weight, bias)
+            size = self.magnitude(x) @ weight.detach().abs().T
+            return self._known(y, size if bias is None else size + bias.detach().abs())
+        if func in _KINKS:
+            self._look(args[0], kwargs)
+        watched = tuple(self._watched(arg) for arg in args)
+        y = func(*watched, **kwargs)
+        if isinstance(y, torch.Tensor) and y.requires_grad and y.is_floating_point():
+            sizes = [self.magnitude(arg) for arg in _tensors(args)]
+            # Within a factor: the derivative of an activation is about 1 at most.
+            size = torch.cat(sizes, 1) if func is torch.cat else _sum(sizes, y)
+            self._known(y, torch.maximum(size, y.detach().abs()) if size.shape == y.shape else y.detach().abs())
+        return y
+
+    def _look(self, x, kwargs):
+        at = x.detach()
+        if "threshold" in kwargs or "beta" in kwargs:
+            scaled = at * kwargs.get("beta", 1.0)
+            at = (scaled - kwargs.get("threshold", 20.0)) if float(kwargs.get("threshold", 20.0)) < 20.0 else at + 1e300
+        self.is_close |= bool((at.abs() < self.margin * self.magnitude(x)).any())
+
+    def _watched(self, arg):
+        if isinstance(arg, torch.Tensor):
+            return _Absolute.apply(arg) if arg.requires_grad else arg
+        if isinstance(arg, (list, tuple)):
+            return type(arg)(self._watched(one) for one in arg)
+        return arg
+
+    def _known(self, y, size):
+        self.magnitudes[id(y)] = size
+        self._alive.append(y)
+        return y
+
+
+def _tensors(args):
+    for arg in args:
+        if isinstance(arg, torch.Tensor):
+            yield arg
+        elif isinstance(arg, (list, tuple)):
+            yield from _tensors(arg)
+
+
+def _sum(sizes, y):
+    total = torch.zeros_like(y)
+    for size in sizes:
+        if size.dim() <= y.dim():
+            total = total + size
+    return total
+
+
+def scales_of(model, X, y, row_loss, weight, output_gradient, margin: float) -> Scales:
+    """Return the scales of one step.
+
+    Parameters
+    ----------
+    model : float64 module
+    X, y, weight : tensors
+        The batch, float64.
+    row_loss : RowLoss
+    output_gradient : tensor
+        Of the loss with respect to the model's output.
+    margin : float
+        How close to a kink is close, in parts of what was added up.
+    """
+    mode = _Mode(margin)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    with mode:
+        output = model(X)
+    size = mode.magnitude(output)
+    normaliser = row_loss.normaliser(output.detach(), y, weight)
+    per_row = torch.ones(len(X), dtype=X.dtype) if weight is None else weight
+    g, close = _loss_terms(row_loss, output.detach(), size, y, margin)
+    g = (g * (per_row / normaliser).reshape(-1, 1)).abs() + output_gradient.abs()
+    found = torch.autograd.grad(output, parameters, g, allow_unused=True)
+    gradients = [torch.zeros_like(p) if one is None else one for p, one in zip(parameters, found, strict=True)]
+    return Scales(gradients, float((g * size).sum()), mode.is_close or close)
+
+
+def _loss_terms(row_loss, x, size, y, margin):
+    """Return the absolute terms of the loss's gradient at the output, a row's share left out; and whether at a kink."""
+    each = row_loss.each
+    if row_loss.kind == "classes":
+        largest = 1.0 if row_loss.class_weight is None else float(row_loss.class_weight.max())
+        return torch.full_like(x, largest), False
+    if row_loss.name == "BCEWithLogitsLoss":
+        largest = 1.0 if each.pos_weight is None else float(each.pos_weight.max())
+        return torch.full_like(x, max(largest, 1.0)), False
+    distance, terms = (x - y).abs(), size + y.abs()
+    if row_loss.name == "MSELoss":
+        return 2 * terms, False
+    edge = {"L1Loss": 0.0, "HuberLoss": None, "SmoothL1Loss": 0.0 if getattr(each, "beta", 1.0) == 0 else None}
+    at = edge[row_loss.name]
+    close = at is not None and bool(((distance - at).abs() < margin * terms).any())
+    if row_loss.name == "SmoothL1Loss" and each.beta:
+        return torch.ones_like(x) + terms / each.beta, close
+    if row_loss.name == "HuberLoss":
+        return each.delta + terms, close
+    return torch.ones_like(x), close

@@ -1,0 +1,15 @@
+"""Random training tasks, compiled and compared with eager torch; the same ones each time. ``make fuzz`` tries more."""
+
+from __future__ import annotations
+
+from compare import check
+from hypothesis import HealthCheck, given, settings
+from programs import cases
+
+_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+@settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
+@given(case=cases())
+def test_compiled_code_computes_what_torch_computes(case):
+    check(case)
