@@ -125,8 +125,9 @@ class Memory:
         return self._of(self.slots[update][slot], name)
 
     def _of(self, values: Array, name: str) -> Array:
-        place = self.compiled.layout.weights[name]
-        return values[place : place + self.compiled.program.step.types[name].n_features]
+        layout = self.compiled.layout
+        place = layout.weights[name]
+        return values[place : place + layout.sizes[name]]
 
     def copy(self) -> list[Array]:
         """Return copies of weights and slots, for ``restore``."""

@@ -69,8 +69,8 @@ class Layout:
 
     Parameters
     ----------
-    weights : mapping of int
-        First place of each weight.
+    weights, sizes : mapping of int
+        First place of each weight, and how many it takes.
     groups : tuple of (int, int)
         First place and end, padded, of each update's weights.
     n_weights : int
@@ -83,6 +83,7 @@ class Layout:
     """
 
     weights: Mapping[str, int]
+    sizes: Mapping[str, int]
     groups: tuple[tuple[int, int], ...]
     n_weights: int
     fixed: Mapping[str, int]
@@ -113,7 +114,7 @@ class Layout:
         for update in program.updates:
             scalars.append(n_scalars)
             n_scalars += len(update.scalars)
-        return cls(weights, tuple(groups), _padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
+        return cls(weights, sizes, tuple(groups), _padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
 
     def slot_pointers(self, program: Program) -> Iterator[tuple[int, str]]:
         """Yield update and slot in the order of their pointers."""
