@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.compiler.emit_run import FACTS
-from hotloop.compiler.layout import ARGUMENTS, Layout
+from hotloop.compiler.layout import ARGUMENTS, FACTS, Layout
 from hotloop.compiler.link import Library
 from hotloop.program.program import Program
 

@@ -20,22 +20,11 @@ from hotloop.compiler.emit_reductions import emit_reductions
 from hotloop.compiler.emit_rows import emit_rows
 from hotloop.compiler.emit_update import emit_update
 from hotloop.compiler.function import Function, Module, frame_bytes, step_places
-from hotloop.compiler.layout import Layout
+from hotloop.compiler.layout import FACTS, Layout
 from hotloop.compiler.plan import BlockPlan, Plan
 from hotloop.compiler.target import Target
 
-__all__ = ["FACTS", "emit_program"]
-
-FACTS = (
-    "step_frame_bytes",
-    "chunk_rows",
-    "n_flat",
-    "n_numbers",
-    "n_sums",
-    "evaluation_frame_bytes",
-    "evaluation_rows_at_once",
-)
-"""64-bit numbers that the compiled code says of itself, in the constant ``facts``; no ``chunk_rows``: 0."""
+__all__ = ["emit_program"]
 
 _KEY_BYTES = 4 * 8
 

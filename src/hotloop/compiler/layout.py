@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from hotloop.program.program import Block, Input, Program
 
-__all__ = ["ARGUMENTS", "Layout", "StepPlaces", "argument"]
+__all__ = ["ARGUMENTS", "FACTS", "Layout", "StepPlaces", "argument"]
 
 ARGUMENTS = (
     "x",
@@ -44,6 +44,18 @@ ARGUMENTS = (
     "slots",
 )
 """Words of a call, in order; "slots" is a pointer to one pointer for each slot of each update."""
+
+
+FACTS = (
+    "step_frame_bytes",
+    "chunk_rows",
+    "n_flat",
+    "n_numbers",
+    "n_sums",
+    "evaluation_frame_bytes",
+    "evaluation_rows_at_once",
+)
+"""64-bit numbers that the compiled code says of itself, in the constant ``facts``; no ``chunk_rows``: 0."""
 
 
 def argument(name: str) -> int:

@@ -14,25 +14,22 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hotloop.compiler.cache import ObjectCache
 from hotloop.compiler.cache_folder import cache_directory
 from hotloop.compiler.cache_keys import cache_key
 from hotloop.compiler.choose_tiles import RowsShape, choose_tiles
 from hotloop.compiler.compiled import CompiledProgram
-from hotloop.compiler.eliminate import eliminate
-from hotloop.compiler.emit_run import emit_program
-from hotloop.compiler.fold import fold
-from hotloop.compiler.fuse_elementwise import fuse_elementwise
 from hotloop.compiler.layout import Layout
 from hotloop.compiler.link import link
 from hotloop.compiler.machine_code import object_code
-from hotloop.compiler.plan import Plan
-from hotloop.compiler.reuse_buffers import reuse_buffers
 from hotloop.compiler.target import Target, host_target
 from hotloop.compiler.watch import Watch
 from hotloop.program.program import Program
+
+if TYPE_CHECKING:
+    from hotloop.compiler.plan import Plan
 
 __all__ = ["compile_program", "lower", "passes"]
 
@@ -84,6 +81,12 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
 
 def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[str, Program | Plan]]:
     """Yield what each pass makes of a program, by the pass's name; the first is the program itself."""
+    # Imported here and below, since most processes find their code on disk.
+    from hotloop.compiler.eliminate import eliminate
+    from hotloop.compiler.fold import fold
+    from hotloop.compiler.fuse_elementwise import fuse_elementwise
+    from hotloop.compiler.reuse_buffers import reuse_buffers
+
     yield "captured", program
     # Gradients repeat parts of the forward program; folding exposes more of the same and leaves values unused.
     yield "eliminate", (program := eliminate(program))
@@ -102,7 +105,7 @@ def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None
     for name, stage in watch.stages(passes(program, rows, target)):
         if isinstance(stage, Program) and watch.verifies:
             watch.check(name, stage)
-    assert isinstance(stage, Plan), "the last pass makes a plan"
+    assert not isinstance(stage, Program), "the last pass makes a plan"
     return stage
 
 
@@ -113,6 +116,8 @@ def _compile(program: Program, rows: RowsShape, target: Target) -> CompiledProgr
     key = cache_key(program.text, repr(target), repr(rows))
     code = None if watch.wants_all_stages else cache.get(key)
     if code is None:
+        from hotloop.compiler.emit_run import emit_program
+
         plan = lower(program, rows, target, watch)
         ir = emit_program(plan, target)
         watch.code("cpu.ll", ir)
