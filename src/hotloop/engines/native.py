@@ -87,8 +87,8 @@ class NativeSession:
         self._own = {id(parameter) for parameter in captured.weights.values()}
         others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in self._own)]
         self._others_are_finite = all(map(is_finite, others))
-        training, validation = _rows(task.training, task), task.validation and _rows(task.validation, task)
-        self._steps = CompiledSteps(compiled, captured.fixed, training, validation, batching)
+        validation = None if task.validation is None else _rows(task.validation, task)
+        self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training, task), validation, batching)
         self.adopt()
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
