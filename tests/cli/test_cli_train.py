@@ -151,7 +151,7 @@ def test_each_setting_of_the_recipe_can_be_given(hotloop_cli, houses):
         (["train", "iris", "--scaling", "big"], 2, "big"),
         (["train", "iris", "--device", "gpu"], 2, "not a device"),
         (["train", "iris", "--device", "xpu"], 1, "there is no device 'xpu'"),
-        (["train", "iris", "--engine", "native"], 1, "native"),
+        (["train", "iris", "--engine", "graph"], 1, "graph"),
         (["train", "iris", "--engine", "egaer"], 2, "Did you mean 'eager'?"),
         (["train", "iris", "--threads", "0"], 2, "threads"),
         (["train", "iris", "--threads", "100000"], 2, "at most 1024"),
