@@ -23,14 +23,14 @@ from scales import scales_of
 
 import hotloop
 from hotloop.compiler import pipeline
-from hotloop.compiler.target import named_target
+from hotloop.compiler.target import TARGET_NAMES, host_target, named_target
 from hotloop.engines import native
 from hotloop.engines.losses import RowLoss
 from hotloop.program.random import row_order
 from hotloop.training.prepare import prepare
 from hotloop.training.settings import Settings
 
-__all__ = ["Mismatch", "check", "check_chunks", "check_fit", "check_steps", "compiling_for"]
+__all__ = ["Mismatch", "check", "check_chunks", "check_fit", "check_steps", "compiling_for", "levels_here"]
 
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
 _RELATIVE = 1e-12
@@ -63,6 +63,12 @@ def compiling_for(level: str | None) -> Iterator[None]:
         yield
     finally:
         native.host_target, pipeline.host_target = before
+
+
+def levels_here() -> tuple[str | None, ...]:
+    """Return the processor levels that this machine can run; None, its own, twice."""
+    own = host_target().name
+    return (None, None, *(name for name in TARGET_NAMES if name != own and named_target(name).runs_here))
 
 
 # -- step by step --------------------------------------------------------------------------------------------------------

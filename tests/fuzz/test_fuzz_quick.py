@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compare import check
+from compare import check, levels_here
 from hypothesis import HealthCheck, given, settings
 from programs import cases
 
@@ -10,6 +10,6 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 
 @settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
-@given(case=cases())
+@given(case=cases(levels=levels_here()))
 def test_compiled_code_computes_what_torch_computes(case):
     check(case)
