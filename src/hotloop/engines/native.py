@@ -86,8 +86,8 @@ class NativeSession:
         own = {id(parameter) for parameter in captured.weights.values()}
         others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in own)]
         self._others_are_finite = all(map(is_finite, others))
-        training, validation = _rows(task.training, task), task.validation and _rows(task.validation, task)
-        self._steps = CompiledSteps(compiled, captured.fixed, training, validation, batching)
+        validation = None if task.validation is None else _rows(task.validation)
+        self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
         self.adopt()
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
@@ -263,16 +263,8 @@ def _batching(task: Task) -> Batching:
     )
 
 
-def _rows(rows: TorchRows, task: Task) -> Rows:
+def _rows(rows: TorchRows) -> Rows:
     """Return the rows as arrays that share the tensors' memory wherever they can."""
     arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in (rows.X, rows.y)]
     weight = None if rows.weight is None else rows.weight.detach().cpu().contiguous().numpy()
-    return Rows(arrays[0], _without_ignored(arrays[1], RowLoss.of(task.loss)), weight)
-
-
-def _without_ignored(y: NDArray[Any], row_loss: RowLoss | None) -> NDArray[Any]:
-    """Return labels of which those that the loss ignores are no class, as compiled code takes them."""
-    if row_loss is None or row_loss.kind != "classes" or y.dtype.kind != "i":
-        return y
-    ignored = y == row_loss.ignore_index
-    return np.where(ignored, -1, y) if ignored.any() else y
+    return Rows(arrays[0], arrays[1], weight)

@@ -36,7 +36,7 @@ def cross_entropy(
     label_smoothing : float
         Share of the target that is spread over all classes.
     ignored : int, optional
-        There are rows that do not count; their label is -1 or another that is no class.
+        A label whose rows do not count, of 32 bits.
 
     Returns
     -------
@@ -51,14 +51,12 @@ def cross_entropy(
     """
     (classes,) = logits.type.features
     shifted, log_total = shifted_logits(logits)
-    is_label = _is_label(labels, logits, ignored)
+    is_label = apply("equal", labels, logits.block.index(classes))
     chosen = apply("select", is_label, shifted, 0.0).sum(classes.name)
-    weight = None
+    weight = counts = None if ignored is None else _unless(labels, ignored)
     if class_weight is not None:
-        weight = apply("select", is_label, class_weight, 0.0).sum(classes.name)
-    elif ignored is not None:
-        # A row whose label is no class has no element that is chosen.
-        weight = apply("to_real", is_label, element=logits.block.element).sum(classes.name)
+        of_class = apply("select", is_label, class_weight, 0.0).sum(classes.name)
+        weight = of_class if counts is None else counts * of_class
     loss = log_total - chosen
     if weight is not None:
         loss = weight * loss
@@ -66,23 +64,17 @@ def cross_entropy(
         log_p = shifted - log_total
         spread = log_p if class_weight is None else class_weight * log_p
         smooth = spread.sum(classes.name) * (-label_smoothing / (classes.size or 1))
-        if ignored is not None:
-            labelled = apply("to_real", is_label, element=logits.block.element).sum(classes.name)
-            smooth = apply("select", apply("less", 0.0, labelled), smooth, 0.0)
+        if counts is not None:
+            smooth = apply("select", apply("less", 0.0, counts), smooth, 0.0)
         loss = loss * (1.0 - label_smoothing) + smooth
     return loss, weight
 
 
-def _is_label(labels: Value, logits: Value, ignored: int | None) -> Value:
-    """Whether a class is the row's label; none is where the row is ignored."""
-    (classes,), block = logits.type.features, logits.block
-    index = block.index(classes)
-    if ignored is None or not 0 <= ignored < (classes.size or 0):
-        return apply("equal", labels, index)
-    # A class is ignored: its number is taken away. Class numbers are exact in float32, being below 2^24.
-    numbers = apply("to_real", index, element=block.element)
-    numbers = apply("select", apply("equal", numbers, float(ignored)), -1.0, numbers)
-    return apply("equal", apply("to_real", labels, element=block.element), numbers)
+def _unless(labels: Value, ignored: int) -> Value:
+    """Return 0 for rows of that label, and 1 for others; shape (rows,)."""
+    # Class numbers are exact in float32, being below 2^24.
+    numbers = apply("to_real", labels, element=labels.block.element)
+    return apply("select", apply("equal", numbers, float(ignored)), 0.0, 1.0)
 
 
 def soft_cross_entropy(logits: Value, target: Value, class_weight: Value | None, label_smoothing: float) -> Value:
