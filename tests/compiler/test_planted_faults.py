@@ -30,7 +30,13 @@ CASES = (
         batch_size=7,
         validation_rows=11,
     ),
-    Case(n_features=13, widths=((9, True), (21, True), (5, True)), activations=(("ReLU", ()),) * 2, rows=45, validation_rows=33),
+    Case(
+        n_features=13,
+        widths=((9, True), (21, True), (5, True)),
+        activations=(("ReLU", ()),) * 2,
+        rows=45,
+        validation_rows=33,
+    ),
     Case(
         widths=((19, True), (2, False)),
         groups=((("lr", 0.01), ("momentum", 0.9), ("weight_decay", 0.1)),),
@@ -125,7 +131,9 @@ FAULTS = {
         "_expanded",
         lambda expanded: lambda self, operation, at, j: self._fetch(operation.operands[0], at.__class__(0), j),
     ),
-    "blocks that remain are left out": ir(r"step_rows_0", r"icmp sgt i64 (%v\d+), 0\n(.*label %rest)", r"icmp sgt i64 \1, 9\n\2"),
+    "blocks that remain are left out": ir(
+        r"step_rows_0", r"icmp sgt i64 (%v\d+), 0\n(.*label %rest)", r"icmp sgt i64 \1, 9\n\2"
+    ),
     "memory is taken again too early": instead(reuse_buffers, "_lifetimes", _shorter),
     "labels are counted from one": instead(
         emit_rows._Tile, "_index", lambda index: lambda self, at: index(self, at.plus(1))
@@ -142,20 +150,26 @@ FAULTS = {
     "a slot is not kept": ir("update_0", r"\n  store [^\n]*(\n  ret)", r"\1"),
     "the wrong scalar": ir("update_0", r"ptr %scalars, i64 8\b", "ptr %scalars, i64 0"),
     "two scalars are exchanged": ir("update_0", r"ptr %scalars, i64 16\b", "ptr %scalars, i64 24"),
-    "the mean is not corrected": ir("update_0", r"call (<\d+ x double>) @llvm\.sqrt\.\w+\(\1 (%v\d+)\)", r"fadd \1 \2, \2"),
+    "the mean is not corrected": ir(
+        "update_0", r"call (<\d+ x double>) @llvm\.sqrt\.\w+\(\1 (%v\d+)\)", r"fadd \1 \2, \2"
+    ),
     "the first step's learning rate is kept": ir(
         "run", r"mul nsw i64 %v\d+, (%v\d+)(\n[^\n]*\n  call void @update_0)", r"mul nsw i64 0, \1\2"
     ),
     "the norm lacks a weight": ir(
         "run", r"@llvm\.fmuladd\.f64\(double %v\d+, double %v\d+,", "@llvm.fmuladd.f64(double 0.0, double 0.0,"
     ),
-    "small gradients are clipped, large ones not": ir("run", "fcmp olt double 0x3FF0000000000000", "fcmp ogt double 0x3FF0000000000000"),
+    "small gradients are clipped, large ones not": ir(
+        "run", "fcmp olt double 0x3FF0000000000000", "fcmp ogt double 0x3FF0000000000000"
+    ),
     # The engine.
     "the optimizer's state is not taken over": instead(
         native, "read_slots", lambda read: lambda *given: {k: np.zeros_like(v) for k, v in read(*given).items()}
     ),
     "a step too few is counted": instead(
-        native, "write_slots", lambda write: lambda optimizer, group, slots, done: write(optimizer, group, slots, done - 1)
+        native,
+        "write_slots",
+        lambda write: lambda optimizer, group, slots, done: write(optimizer, group, slots, done - 1),
     ),
 }
 

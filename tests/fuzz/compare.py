@@ -71,7 +71,7 @@ def levels_here() -> tuple[str | None, ...]:
     return (None, None, *(name for name in TARGET_NAMES if name != own and named_target(name).runs_here))
 
 
-# -- step by step --------------------------------------------------------------------------------------------------------
+# -- step by step
 
 
 def check_steps(case: Case) -> None:
@@ -117,9 +117,7 @@ class _Eager:
         self.loss = loss.item()
         trained = [p for p in model.parameters() if p.requires_grad]
         self.gradients = [None if p.grad is None else p.grad.double().numpy() for p in trained]
-        self.is_finite = np.isfinite(self.loss) and all(
-            g is None or np.isfinite(g).all() for g in self.gradients
-        )
+        self.is_finite = np.isfinite(self.loss) and all(g is None or np.isfinite(g).all() for g in self.gradients)
         self.loss_scale = abs(self.loss)
         if dtype == torch.float64 and self.is_finite:
             self.scales = scales_of(model, X, y, row_loss, weight, output.grad, 64 * _EPS["float32"])
@@ -175,9 +173,7 @@ def _check_update(case: Case, what: str, built: Built, before: _Snapshot, gradie
                 raise Mismatch(f"{what}: parameter {number} is not trained, and changed")
             continue
         terms = _update_terms(number, before, built, gradients[id(parameter)], case)
-        _judge_update(
-            case, f"{what}: parameter {number}", parameter, exact[0][number], own[0][number], terms["weight"]
-        )
+        _judge_update(case, f"{what}: parameter {number}", parameter, exact[0][number], own[0][number], terms["weight"])
         for slot, value in ours["state"].get(number, {}).items():
             expected, by_torch = (side[1]["state"][number][slot] for side in (exact, own))
             if slot == "step":
@@ -218,6 +214,8 @@ def _update_terms(number: int, before: _Snapshot, built: Built, gradient, case: 
     group, w = places[number], before.weights[number].double().numpy()
     state = {k: v.double().numpy() for k, v in before.state["state"].get(number, {}).items() if v is not None}
     g = np.abs(gradient.astype(np.float64)) + group["weight_decay"] * np.abs(w)
+    # Clipping multiplies by a norm, whose error every square has twice.
+    clipped = 1.0 if case.clip is None else 2.0
     if "momentum" in group:
         buffer = group["momentum"] * np.abs(state.get("momentum_buffer", 0.0)) + g
         return {"weight": np.abs(w) + group["lr"] * (g + buffer), "momentum_buffer": buffer}
@@ -232,7 +230,8 @@ def _update_terms(number: int, before: _Snapshot, built: Built, gradient, case: 
     spread = np.sqrt(np.minimum(largest, np.maximum(signed, 1e-300)) / (1 - beta2**count)) + group["eps"]
     step = group["lr"] / (1 - beta1**count) * mean / spread
     weight = np.abs(w) * (1 + group["lr"] * group["weight_decay"]) + step
-    return {"weight": weight, "exp_avg": mean, "exp_avg_sq": square, "max_exp_avg_sq": largest}
+    squares = {"exp_avg_sq": clipped * square, "max_exp_avg_sq": clipped * largest}
+    return {"weight": weight, "exp_avg": mean, **squares}
 
 
 def _judge_update(case: Case, what: str, ours, exact, own, terms) -> None:
@@ -263,7 +262,7 @@ def _check_evaluation(case: Case, built: Built, task, session) -> None:
     _judge(case, "validation loss", loss, truth.loss, own.loss, truth.loss_scale)
 
 
-# -- other ways through the same steps ------------------------------------------------------------------------------------
+# -- other ways through the same steps
 
 
 def check_chunks(case: Case) -> None:
@@ -303,7 +302,7 @@ def _same_bytes(what: str, expected: list[np.ndarray], found: list[np.ndarray]) 
         raise Mismatch(f"{what}: other bytes")
 
 
-# -- the whole of fit -----------------------------------------------------------------------------------------------------
+# -- the whole of fit
 
 
 def check_fit(case: Case, epochs: int = 2) -> None:
@@ -373,11 +372,11 @@ def _compare_numbers(what: str, built: Built, runs, expected_built: Built, expec
             raise Mismatch(f"{what}: {name} {ours} instead of {expected}")
 
 
-# -- parts ----------------------------------------------------------------------------------------------------------------
+# -- parts
 
 
 def _judge(case: Case, what: str, ours, exact, own, scale) -> None:
-    """Raise a Mismatch if numbers are further off than the case's dtype allows; ``own`` is what eager torch computes."""
+    """Raise a Mismatch if numbers are further off than the dtype allows; ``own`` is what eager torch has."""
     ours, exact, own, scale = (np.asarray(value, dtype=np.float64) for value in (ours, exact, own, scale))
     finite = np.isfinite(ours)
     lost = ~finite & np.isfinite(exact) & np.isfinite(own)

@@ -100,7 +100,7 @@ class Built:
         return torch.optim.lr_scheduler.StepLR(self.optimizer, 1, 0.5)
 
 
-# -- networks -----------------------------------------------------------------------------------------------------------
+# -- networks
 
 
 class Residual(torch.nn.Module):
@@ -175,9 +175,7 @@ def _network(case: Case) -> torch.nn.Module:
         inward, outward = [n_in, sizes[0], sizes[0]], [sizes[0], sizes[0], sizes[2]]
     else:
         inward, outward = [n_in, n_in, sizes[0]], [sizes[0], sizes[0], sizes[2]]
-    layers = [
-        torch.nn.Linear(a, b, bias=bias) for a, b, (_, bias) in zip(inward, outward, case.widths, strict=True)
-    ]
+    layers = [torch.nn.Linear(a, b, bias=bias) for a, b, (_, bias) in zip(inward, outward, case.widths, strict=True)]
     activations = [getattr(torch.nn, name)(**dict(settings)) for name, settings in case.activations]
     if case.shape != "sequential":
         return _MODULES[case.shape](layers, activations)
@@ -248,7 +246,7 @@ def _target(case: Case, count: int, generator: torch.Generator, dtype: torch.dty
     return torch.randn(count, outputs, generator=generator, dtype=torch.float64).to(dtype)
 
 
-# -- strategies ---------------------------------------------------------------------------------------------------------
+# -- strategies
 
 _NUMBERS = {
     "negative_slope": (0.01, 0.3, -0.2, 1.0, 0.0, 2.5),
@@ -333,7 +331,7 @@ def cases(
     dtype : str, optional
     """
     shape = draw(st.sampled_from(shapes))
-    n_layers = draw(st.integers(1, 4)) if shape == "sequential" else draw(st.integers(2, 4)) if shape == "residual" else 3
+    n_layers = draw(st.integers(*{"sequential": (1, 4), "residual": (2, 4)}.get(shape, (3, 3))))
     widths = tuple((draw(_width), draw(st.integers(0, 3)) > 0) for _ in range(n_layers))
     n_activations = {"sequential": n_layers - 1, "residual": n_layers - 1}.get(shape, 1)
     activations = tuple(draw(_activation()) for _ in range(n_activations))

@@ -7,7 +7,7 @@ and sum of the backward pass is then a sum of absolute terms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch.overrides import TorchFunctionMode
