@@ -146,10 +146,10 @@ def test_capture_is_cheap():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
     def seconds(n_times):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(n_times):
             capture(model, nn.CrossEntropyLoss(), optimizer, **settings(n_features=4))
-        return (time.perf_counter() - start) / n_times
+        return (time.process_time() - start) / n_times
 
     seconds(1)
     first = []

@@ -12,7 +12,7 @@ import pytest
 
 HOTLOOP = str(Path(sys.executable).with_name("hotloop"))
 SHORT = ("train", "iris", "--no-plot", "--epochs", "20000")
-LONG = (HOTLOOP, *SHORT[:-1], "1000000")
+LONG = (HOTLOOP, *SHORT[:-1], "1000000000")
 
 
 def start(directory, *command):

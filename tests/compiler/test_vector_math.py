@@ -2,12 +2,14 @@
 
 import functools
 import math
+import re
 
 import numpy as np
 import pytest
 from vector_code import REAL, Compiled, errors, host_levels, true_values
 
 from hotloop.compiler import vector_math
+from hotloop.compiler.lanes import Lanes
 
 WIDTHS = {
     "f32": {"avx512": 16, "avx2": 8, "sse4": 4, "sse2": 4},
@@ -82,3 +84,21 @@ def test_vector_function_of_special_values(name, element, level, width):
     np.testing.assert_array_max_ulp(results, expected, 2)
     if name in ("expm1", "tanh", "erf"):
         assert list(np.signbit(results[:2])) == [False, True]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("element", "level", "width"), KINDS)
+def test_vector_function_calls_nothing(name, element, level, width):
+    assembly = compiled(name, element, level, width).assembly
+    assert not re.search(r"^\s*call", assembly, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("element", ["f32", "f64"])
+def test_vector_function_is_straight_exact_code(name, element):
+    lanes = Lanes(element, 8)
+    getattr(vector_math, name)(lanes, "%x")
+    assert not lanes.exact
+    text = "\n".join(lanes.lines)
+    assert set(re.findall(r"@llvm\.(\w+)", text)) <= {"fmuladd", "fabs", "copysign"}
+    assert not re.search(r"\b(br|contract|nsz|reassoc)\b", text)

@@ -7,6 +7,11 @@ import torch
 from torch import nn
 
 from hotloop.engines import choose
+from hotloop.errors import UnsupportedError
+
+
+def choose_device(name, model, batch_size):
+    return choose.choose_device(name, model, choose.model_flop(model, batch_size))
 
 
 def mlp(width):
@@ -19,7 +24,7 @@ def mlp(width):
 )
 def test_auto_takes_an_accelerator_where_a_step_is_enough_work(monkeypatch, accelerator, width, batch_size, device):
     monkeypatch.setattr(choose, "available_accelerator", lambda: accelerator)
-    chosen, why = choose.choose_device("auto", mlp(width), batch_size)
+    chosen, why = choose_device("auto", mlp(width), batch_size)
     assert chosen == device
     assert why.startswith(f"{device}, since ")
 
@@ -27,39 +32,46 @@ def test_auto_takes_an_accelerator_where_a_step_is_enough_work(monkeypatch, acce
 def test_convolutions_are_taken_for_enough_work(monkeypatch):
     monkeypatch.setattr(choose, "available_accelerator", lambda: "cuda")
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
-    assert choose.choose_device("auto", model, 1)[0] == "cuda"
+    assert choose_device("auto", model, 1)[0] == "cuda"
 
 
 def test_a_device_asked_for_is_taken(monkeypatch):
-    assert choose.choose_device("cpu", mlp(3), 1) == ("cpu", "cpu was asked for")
+    assert choose_device("cpu", mlp(3), 1) == ("cpu", "cpu was asked for")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose.choose_device("cuda:1", mlp(3), 1)[0] == "cuda:1"
+    assert choose_device("cuda:1", mlp(3), 1)[0] == "cuda:1"
     with pytest.raises(choose.DeviceError, match="sees 2"):
-        choose.choose_device("cuda:2", mlp(3), 1)
+        choose_device("cuda:2", mlp(3), 1)
 
 
 def test_threads():
-    assert choose.choose_threads(None, mlp(10), 120) == 1
-    assert choose.choose_threads(None, mlp(5000), 120) is None
-    assert choose.choose_threads(3, mlp(10), 120) == 3
+    assert choose.choose_threads(None, choose.model_flop(mlp(10), 120)) == 1
+    assert choose.choose_threads(None, choose.model_flop(mlp(5000), 120)) is None
+    assert choose.choose_threads(3, choose.model_flop(mlp(10), 120)) == 3
 
 
-def test_engines():
-    class Refusing:
-        name = "choosy"
+class _Engine:
+    def __init__(self, name, refused=None):
+        self.name, self._refused = name, refused
 
-        def refusal(self, task):
-            return "it is Monday"
+    def refusal(self, task):
+        return self._refused
 
-    assert choose.choose_engine("eager", None)[1] == "eager was asked for"
+
+def test_auto_takes_the_first_engine_that_does_not_refuse(monkeypatch):
+    refused = UnsupportedError("cannot compile 'norm' (BatchNorm1d)", why="there is no rule for it")
+    choosy, easy = _Engine("choosy", refused), _Engine("eager")
+    monkeypatch.setattr(choose, "ENGINES", {"choosy": choosy, "eager": easy})
     engine, why = choose.choose_engine("auto", None)
-    assert engine.name == "eager"
-    assert "hooks included" in why
-    engines = dict(choose.ENGINES)
-    try:
-        choose.ENGINES = {"choosy": Refusing(), **engines}
-        engine, why = choose.choose_engine("auto", None)
-        assert (engine.name, why) == ("eager", "choosy cannot: it is Monday")
-    finally:
-        choose.ENGINES = engines
+    assert engine is easy
+    assert why == "choosy: cannot compile 'norm' (BatchNorm1d), since there is no rule for it"
+    assert choose.choose_engine("eager", None) == (easy, "eager was asked for")
+    monkeypatch.setattr(choose, "ENGINES", {"choosy": _Engine("choosy"), "eager": easy})
+    assert choose.choose_engine("auto", None)[1] == "choosy, the fastest engine, can compile all of it"
+
+
+def test_a_named_engine_that_refuses_says_why(monkeypatch):
+    refused = UnsupportedError("cannot compile 'norm' (BatchNorm1d)", why="there is no rule for it")
+    monkeypatch.setattr(choose, "ENGINES", {"native": _Engine("native", refused)})
+    with pytest.raises(UnsupportedError, match="cannot compile 'norm'"):
+        choose.choose_engine("native", None)

@@ -71,7 +71,7 @@ def levels_here() -> tuple[str | None, ...]:
     return (None, None, *(name for name in TARGET_NAMES if name != own and named_target(name).runs_here))
 
 
-# -- step by step
+# -- step by step -----------------------------------------------------------------------------------------------------
 
 
 def check_steps(case: Case) -> None:
@@ -262,7 +262,7 @@ def _check_evaluation(case: Case, built: Built, task, session) -> None:
     _judge(case, "validation loss", loss, truth.loss, own.loss, truth.loss_scale)
 
 
-# -- other ways through the same steps
+# -- other ways through the same steps --------------------------------------------------------------------------------
 
 
 def check_chunks(case: Case) -> None:
@@ -302,7 +302,7 @@ def _same_bytes(what: str, expected: list[np.ndarray], found: list[np.ndarray]) 
         raise Mismatch(f"{what}: other bytes")
 
 
-# -- the whole of fit
+# -- the whole of fit -------------------------------------------------------------------------------------------------
 
 
 def check_fit(case: Case, epochs: int = 2) -> None:
@@ -372,7 +372,7 @@ def _compare_numbers(what: str, built: Built, runs, expected_built: Built, expec
             raise Mismatch(f"{what}: {name} {ours} instead of {expected}")
 
 
-# -- parts
+# -- parts ------------------------------------------------------------------------------------------------------------
 
 
 def _judge(case: Case, what: str, ours, exact, own, scale) -> None:

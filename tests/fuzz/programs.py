@@ -100,7 +100,7 @@ class Built:
         return torch.optim.lr_scheduler.StepLR(self.optimizer, 1, 0.5)
 
 
-# -- networks
+# -- networks ---------------------------------------------------------------------------------------------------------
 
 
 class Residual(torch.nn.Module):
@@ -246,7 +246,7 @@ def _target(case: Case, count: int, generator: torch.Generator, dtype: torch.dty
     return torch.randn(count, outputs, generator=generator, dtype=torch.float64).to(dtype)
 
 
-# -- strategies
+# -- strategies -------------------------------------------------------------------------------------------------------
 
 _NUMBERS = {
     "negative_slope": (0.01, 0.3, -0.2, 1.0, 0.0, 2.5),

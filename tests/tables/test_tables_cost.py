@@ -24,7 +24,7 @@ def peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 if sys.argv[2] == "warm":
-    tables.prepare(tables.read("iris"))
+    tables.prepare(tables.read(tables.__path__[0] + "/data/iris.csv"))
 before, start = peak_bytes(), time.perf_counter()
 prepared = tables.prepare(tables.read(sys.argv[1]))
 duration_s = time.perf_counter() - start

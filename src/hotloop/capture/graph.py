@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 __all__ = ["Graph", "Node", "Number", "Operand", "Weight", "make_graph"]
@@ -73,6 +74,14 @@ class Graph:
     nodes: tuple[Node, ...]
     output: int
     n_outputs: int
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Asked for at every fit.
+        return hash((self.n_features, self.shapes, self.nodes, self.output, self.n_outputs))
 
 
 def make_graph(

@@ -20,42 +20,55 @@ __all__ = ["GeneratorStates", "HiddenState"]
 
 # The tables of torch.nn.Module are no part of how people call what is in them.
 _TABLE = re.compile(r"_(modules|parameters|buffers)\.")
+_GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator, torch.Generator)
 _OPAQUE = (type, FunctionType, MethodType, ModuleType, str, bytes, int, float, complex, type(None), StandIn)
 
 
 class HiddenState:
-    """All that a model's attributes hold, to be compared with later."""
+    """All that can be reached from a model, to be compared with later.
+
+    Objects by identity, in the order in which a walk in breadth meets them; arrays and tensors by what they hold too.
+    """
 
     def __init__(self, model: torch.nn.Module):
-        self._before = _contents(model)
+        self._values: list[Any] = [model]
+        self._names: list[tuple[int, Any]] = [(0, "")]
+        self._contents: dict[int, Any] = {}
+        self._draws: int | None = None
+        seen: set[int] = set()
+        # Grows while it is walked.
+        for place, value in enumerate(self._values):
+            if isinstance(value, _OPAQUE) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if isinstance(value, (np.ndarray, torch.Tensor)):
+                self._contents[place] = value.tobytes() if isinstance(value, np.ndarray) else value._version
+            elif isinstance(value, _GENERATORS) or hasattr(type(value), "__next__"):
+                self._draws = place
+            for name, item in _parts(value):
+                self._names.append((place, name))
+                self._values.append(item)
 
     def first_change(self, model: torch.nn.Module) -> str | None:
         """Return the name of what changed, or of what may change unseen; None if nothing did."""
-        after = _contents(model)
-        for path in {**self._before, **after}:
-            old, new = self._before.get(path), after.get(path)
-            if old is None or new is None or old[0] is not new[0] or old[1] != new[1]:
-                return f"its attribute '{_TABLE.sub('', path)}'"
-            if _draws(new[0]):
-                return f"what its attribute '{_TABLE.sub('', path)}' gives next"
+        if self._draws is not None:
+            return f"what its attribute '{self._path(self._draws)}' gives next"
+        after = HiddenState(model)
+        for place, (old, new) in enumerate(zip(self._values, after._values, strict=False)):
+            same = old is new and self._names[place] == after._names[place]
+            if not same or self._contents.get(place) != after._contents.get(place):
+                return f"its attribute '{after._path(place)}'"
+        if len(self._values) != len(after._values):
+            longer = max(self, after, key=lambda state: len(state._values))
+            return f"its attribute '{longer._path(min(len(self._values), len(after._values)))}'"
         return None
 
-
-def _contents(model: torch.nn.Module) -> dict[str, tuple[Any, Any]]:
-    """Every object reachable from a model, by path, with what shows a change within it."""
-    found: dict[str, tuple[Any, Any]] = {}
-    seen: set[int] = set()
-
-    def visit(path: str, value: Any) -> None:
-        found[path] = value, _fingerprint(value)
-        if id(value) in seen or isinstance(value, _OPAQUE):
-            return
-        seen.add(id(value))
-        for name, item in _parts(value):
-            visit(f"{path}.{name}" if path else str(name), item)
-
-    visit("", model)
-    return found
+    def _path(self, place: int) -> str:
+        names: list[str] = []
+        while place:
+            place, name = self._names[place]
+            names.insert(0, str(name))
+        return _TABLE.sub("", ".".join(names))
 
 
 def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -65,17 +78,6 @@ def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(value)
     elif hasattr(value, "__dict__"):
         yield from list(vars(value).items())
-
-
-def _fingerprint(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tobytes()
-    return value._version if type(value) is torch.Tensor else None
-
-
-def _draws(value: Any) -> bool:
-    generators = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator, torch.Generator)
-    return isinstance(value, generators) or hasattr(type(value), "__next__")
 
 
 class GeneratorStates:

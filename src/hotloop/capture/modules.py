@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hotloop.capture.activation import read_activation
@@ -64,36 +64,49 @@ def _read_layers(model: torch.nn.Module, n_features: int) -> tuple[Graph, tuple[
     """Return the graph of a Sequential of covered layers, or None for anything else."""
     numbers: dict[int, int] = {}
     parameters: list[torch.nn.Parameter] = []
-    nodes: list[Node] = []
-    width = n_features
-
-    def weight(parameter: torch.nn.Parameter) -> Weight:
-        index = numbers.setdefault(id(parameter), len(numbers))
-        if index == len(parameters):
-            parameters.append(parameter)
-        return Weight(index)
-
+    steps: list[tuple[str, tuple[int, ...], tuple[Any, ...]]] = []
+    readers, width = _readers(), n_features
     for layer in _layers(model):
-        read = _readers().get(type(layer)) if layer is not None else None
+        read = readers.get(type(layer))
         if layer is None or read is None or alteration(layer) or _is_patched(type(layer)):
             return None
         step = read(layer)
         if step is None:
             return None
         op, own, settings = step
+        if op == "identity":
+            continue
         if op == "linear":
-            if own[0].ndim != 2 or own[0].shape[1] != width:
+            n_out, n_in = own[0].shape
+            if n_in != width:
                 return None
-            width = own[0].shape[0]
-        if op == "activation in place":
+            width = n_out
+        elif op == "activation in place":
             # Before any other layer it would change the rows themselves.
-            if not nodes:
+            if not steps:
                 return None
             op = "activation"
-        if op != "identity":
-            nodes.append(Node(op, (len(nodes), *map(weight, own)), settings))
-    shapes = [tuple(parameter.shape) for parameter in parameters]
-    return Graph(n_features, tuple(shapes), tuple(nodes), len(nodes), width), tuple(parameters)
+        for parameter in own:
+            if numbers.setdefault(id(parameter), len(parameters)) == len(parameters):
+                parameters.append(parameter)
+        steps.append((op, tuple([numbers[id(parameter)] for parameter in own]), settings))
+    shapes = tuple([tuple(parameter.shape) for parameter in parameters])
+    return _graph(n_features, shapes, tuple(steps), width), tuple(parameters)
+
+
+@lru_cache(maxsize=256)
+def _graph(
+    n_features: int,
+    shapes: tuple[tuple[int, ...], ...],
+    steps: tuple[tuple[str, tuple[int, ...], tuple[Any, ...]], ...],
+    n_outputs: int,
+) -> Graph:
+    """Return the graph of layers one after the other; the same object for the same layers, which compares faster."""
+    nodes = [
+        Node(op, (number, *(Weight(index) for index in indices)), settings)
+        for number, (op, indices, settings) in enumerate(steps)
+    ]
+    return Graph(n_features, shapes, tuple(nodes), len(nodes), n_outputs)
 
 
 def _is_patched(kind: type[torch.nn.Module]) -> bool:
@@ -139,7 +152,7 @@ def _linear(layer: torch.nn.Linear) -> _Step | None:
     own = [parameter for parameter in layer._parameters.values() if parameter is not None]
     named = list(layer._parameters) == ["weight", "bias"] and layer._parameters["weight"] is not None
     shadowed = "weight" in vars(layer) or "bias" in vars(layer) or layer._buffers or layer._modules
-    if not named or shadowed or (len(own) == 2 and own[1].shape != own[0].shape[:1]):
+    if not named or shadowed or own[0].ndim != 2 or (len(own) == 2 and own[1].shape != own[0].shape[:1]):
         return None
     return "linear", own, (True,)
 

@@ -138,7 +138,12 @@ def write_slots(
     """
     import torch
 
-    if steps_done == 0 or not group.rule.slots:
+    if not group.rule.slots:
+        return
+    if group.first_step + steps_done == 0:
+        # Training has gone back to before the first update.
+        for parameter in group.parameters:
+            optimizer.state.pop(parameter, None)
         return
     place = 0
     for parameter in group.parameters:

@@ -82,9 +82,9 @@ def from_module(module: torch.nn.Module) -> Network | None:
         network = Network(first.n_in, tuple(layer for layer in layers if layer is not None))
     except ArgumentError:  # layers that do not fit each other
         return None
-    # Tied weights and foreign buffers show here.
-    own = len(list(module.parameters())) == len(network.parameter_shapes)
-    return network if own and set(module.state_dict()) == set(network.parameter_shapes) else None
+    own = [parameter for child in module for parameter in child._parameters.values() if parameter is not None]
+    are_tied = len(set(map(id, own))) < len(own)
+    return network if not are_tied and len(own) == len(network.parameter_shapes) else None
 
 
 def _layer(module: torch.nn.Module) -> Layer | None:
@@ -103,6 +103,7 @@ def _layer(module: torch.nn.Module) -> Layer | None:
 
 
 def _is_altered(module: torch.nn.Module) -> bool:
-    """Whether hooks, or another ``forward``, make an instance do more than its class does."""
+    """Whether hooks, another ``forward`` or foreign buffers make an instance do more than its class does."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks) or "forward" in vars(module)
+    state_hooks = module._state_dict_hooks or module._state_dict_pre_hooks
+    return any(hooks) or "forward" in vars(module) or bool(module._buffers or state_hooks)

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["alteration", "check_no_global_hooks", "check_parameters"]
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
-
 
 def alteration(module: torch.nn.Module) -> tuple[str, str] | None:
     """Return how an instance differs from its class, and what to do about it; None if it does not."""
@@ -35,7 +32,8 @@ def check_no_global_hooks() -> None:
     """Raise if hooks are registered for all modules."""
     from torch.nn.modules import module
 
-    if any(getattr(module, name) for name in _GLOBAL_HOOKS):
+    forward = module._global_forward_hooks or module._global_forward_pre_hooks
+    if forward or module._global_backward_hooks or module._global_backward_pre_hooks:
         raise NotCaptured("this process", "hooks for all modules are to run at each step", "remove them")
 
 

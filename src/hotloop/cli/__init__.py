@@ -7,9 +7,7 @@ standard error and an exit code: 1 could not be done, 2 wrong usage, 130 and 143
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -149,6 +147,8 @@ def _make_streams_safe() -> None:
 
 def _widen_console() -> None:
     """Keep help from being laid out in a few columns or in millions, which takes for ever."""
+    import shutil
+
     given = os.environ.get("COLUMNS", "")
     columns = shutil.get_terminal_size().columns
     sensible = min(max(columns, _LEAST_COLUMNS), _MOST_COLUMNS)
@@ -158,4 +158,6 @@ def _widen_console() -> None:
 
 def _quieten_matplotlib() -> None:
     """Keep matplotlib from telling where its cache is."""
+    import logging
+
     logging.getLogger("matplotlib").setLevel(logging.ERROR)

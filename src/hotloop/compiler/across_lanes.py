@@ -1,8 +1,8 @@
 """Sums across the lanes of many vectors at once, and transposes: a target's business, here for SIMD vectors.
 
 Adding up one vector takes log2(lanes) shuffles and additions. Adding up as many vectors as there are lanes takes little
-more than one shuffle pair and one addition each: two vectors are folded into one that holds half sums of both, then two of
-those, and in the end lane i of a single vector is the sum of vector i.
+more than one shuffle pair and one addition each: two vectors are folded into one that holds half sums of both, then
+two of those, and in the end lane i of a single vector is the sum of vector i.
 
 ::
 

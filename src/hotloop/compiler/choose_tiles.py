@@ -2,8 +2,8 @@
 
 A matrix product keeps a tile of its result in registers: m vectors of rows times n features, with m vectors of one
 operand and one number of the other beside it, so that ``m * n + m + 1`` must not exceed the registers (LIBXSMM's rule).
-A gradient keeps p times q sums, and their p + q operands pass by one at a time. Larger tiles load less for each product;
-tiles that divide the whole leave no remainder.
+A gradient keeps p times q sums, and their p + q operands pass by one at a time. Larger tiles load less for each
+product; tiles that divide the whole leave no remainder.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class RowsShape:
     batch_size : int, optional
         Rows of a minibatch; None for a full batch.
     blocks : int
-        Vectors of rows that are worked on between two sums over rows; at most 4 are told apart for a full batch, so that
-        nearly all sizes share code.
+        Vectors of rows that are worked on between two sums over rows; at most 4 are told apart for a full batch, so
+        that nearly all sizes share code.
     is_chunked : bool
-        A batch is done in chunks of ``CHUNK_BLOCKS`` vectors of rows, whose sums add up: what a chunk needs stays in the
-        processor's cache, and memory does not grow with the batch.
+        A batch is done in chunks of ``CHUNK_BLOCKS`` vectors of rows, whose sums add up: what a chunk needs stays in
+        the processor's cache, and memory does not grow with the batch.
     """
 
     batch_size: int | None
@@ -62,7 +62,9 @@ def choose_tiles(plan: Plan, target: Target, rows: RowsShape) -> Plan:
     m = _blocks_at_once(rows, target.n_registers)
     step = replace(_tiled(plan.step, target, m, rows.blocks), is_chunked=rows.is_chunked and _passes_once(plan.step))
     # Rows that are not trained on come in any number.
-    evaluation = plan.evaluation and _tiled(plan.evaluation, target, _FULL_BATCH_BLOCKS // (32 // target.n_registers), 8)
+    evaluation = plan.evaluation and _tiled(
+        plan.evaluation, target, _FULL_BATCH_BLOCKS // (32 // target.n_registers), 8
+    )
     return replace(plan, step=step, evaluation=evaluation, has_batches=rows.batch_size is not None)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.compiler.emit_run import FACTS
-from hotloop.compiler.layout import ARGUMENTS, Layout
+from hotloop.compiler.layout import ARGUMENTS, FACTS, Layout
 from hotloop.compiler.link import Library
 from hotloop.program.program import Program
 
@@ -126,8 +125,9 @@ class Memory:
         return self._of(self.slots[update][slot], name)
 
     def _of(self, values: Array, name: str) -> Array:
-        place = self.compiled.layout.weights[name]
-        return values[place : place + self.compiled.program.step.types[name].n_features]
+        layout = self.compiled.layout
+        place = layout.weights[name]
+        return values[place : place + layout.sizes[name]]
 
     def copy(self) -> list[Array]:
         """Return copies of weights and slots, for ``restore``."""

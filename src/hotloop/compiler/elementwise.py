@@ -19,7 +19,7 @@ def largest(lanes: Lanes, a: str, b: str) -> str:
 
 
 def _largest(lanes: Lanes, a: str, b: str) -> str:
-    if b.startswith("splat") or b.startswith("0x"):
+    if b.startswith(("splat", "0x")):
         return largest(lanes, a, b)
     return _either_nan(lanes, b, largest(lanes, a, b))
 

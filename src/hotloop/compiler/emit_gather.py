@@ -24,7 +24,7 @@ _FEISTEL_ROUNDS = 8
 
 
 def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool) -> tuple[str, set[str]]:
-    """Return the IR of ``void name(ptr arguments, i64 first, i64 n_rows, ptr keys)``; keys are null for rows in order."""
+    """Return the IR of ``void name(ptr arguments, i64 first, i64 n_rows, ptr keys)``; null keys: rows in order."""
     function = Function(module, name, "ptr %arguments, i64 %first, i64 %n_rows, ptr %keys")
     lanes, width = function.lanes, module.width
     frames = function.pointer("frames")
@@ -37,9 +37,7 @@ def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool
         rows = _positions(function, loop.index, last)
         if permutation is not None:
             rows = permutation.of(rows)
-        numbers = [
-            lanes.register(f"zext i32 {_element(function, rows, lane)} to i64") for lane in range(width)
-        ]
+        numbers = [lanes.register(f"zext i32 {_element(function, rows, lane)} to i64") for lane in range(width)]
         for item, source in sources:
             place = plan.places[item.name] * function.vector_bytes
             _copy(function, item, source, numbers, lanes.offset(frame, place))
@@ -121,9 +119,7 @@ def _copy(function: Function, item: Input, source: str, rows: list[str], target:
     if item.type.element == "i64":
         _copy_labels(function, source, rows, target)
         return
-    starts = [
-        lanes.offset(source, lanes.int_mul(row, n_features * lanes.size_bytes)) for row in rows
-    ]
+    starts = [lanes.offset(source, lanes.int_mul(row, n_features * lanes.size_bytes)) for row in rows]
     whole = n_features - n_features % lanes.width
     if whole:
         with lanes.loop(0, whole, lanes.width, name="features") as loop:
@@ -156,7 +152,9 @@ def _copy_labels(function: Function, source: str, rows: list[str], target: str) 
         label = lanes.register(f"load i64, ptr {lanes.offset(source, lanes.int_mul(row, 8))}, align 8")
         if kind != "i64":
             label = lanes.register(f"trunc i64 {label} to {kind}")
-        lanes.line(f"store {kind} {label}, ptr {lanes.offset(target, lane * lanes.size_bytes)}, align {lanes.size_bytes}")
+        lanes.line(
+            f"store {kind} {label}, ptr {lanes.offset(target, lane * lanes.size_bytes)}, align {lanes.size_bytes}"
+        )
 
 
 def _i32(function: Function, value: str) -> str:

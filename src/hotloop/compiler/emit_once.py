@@ -36,6 +36,8 @@ class Once:
         self._numbers, self._sums = function.pointer("numbers"), function.pointer("sums")
         self._gradients = function.pointer("gradients")
         self._weights = function.pointer("weights")
+        # Comparisons of numbers are used within the function that makes them.
+        self._masks: dict[str, str] = {}
 
     def clear_sums(self) -> None:
         """Set every sum over rows to zero."""
@@ -73,11 +75,6 @@ class Once:
                     self._masks[operation.name] = EMITTERS[operation.op](self._single, *operands)
                 else:
                     self._store(operation.name, EMITTERS[operation.op](self._single, *operands))
-
-    @property
-    def _masks(self) -> dict[str, str]:
-        # Comparisons of numbers are used within the function that makes them.
-        return self.__dict__.setdefault("_known_masks", {})
 
     def number(self, name: str) -> str:
         """Return a single number's register."""

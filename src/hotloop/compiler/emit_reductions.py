@@ -8,8 +8,8 @@ For the gradient of a weight, ``g.T @ x`` over rows, with a tile of 4 x 4 sums::
         sum[c][d] += g[c] * x[d]                               sixteen fused multiply-adds
       gradient[o..][i..] = sums_across(sum)                    sixteen vectors become one
 
-Each sum is a vector until the last row; only then are its lanes added up, sixteen sums at a time. The gradient of a bias is
-summed beside the first features of x, while g passes by.
+Each sum is a vector until the last row; only then are its lanes added up, sixteen sums at a time. The gradient of a
+bias is summed beside the first features of x, while g passes by.
 """
 
 from __future__ import annotations

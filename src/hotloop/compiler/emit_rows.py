@@ -10,8 +10,8 @@ For ``hidden = relu(x @ w.T + b)`` with 2 blocks of rows and 5 features at once:
           sum[o][j] += w[o][k] * x[j]              ten fused multiply-adds
         frame[j].hidden[o] = max(sum[o][j], 0)
 
-Blocks that remain after the last whole tile are done one at a time by a second copy of the code. Short loops over features
-are written out; values of few features go from kernel to kernel in registers.
+Blocks that remain after the last whole tile are done one at a time by a second copy of the code. Short loops over
+features are written out; values of few features go from kernel to kernel in registers.
 """
 
 from __future__ import annotations
@@ -313,9 +313,7 @@ class _Tile:
             return self._registers[view.value, at.constant, j]
         if not type_.has_rows:
             return self._without_rows(view.value, at)
-        pointer = self._function.at(
-            self._frame, at, self._function.vector_bytes, self._offset(view.value, j)
-        )
+        pointer = self._function.at(self._frame, at, self._function.vector_bytes, self._offset(view.value, j))
         kind = self._lanes.int if type_.element == "i64" else self._lanes.real
         value = self._lanes.register(f"load {kind}, ptr {pointer}, align {self._function.vector_bytes}")
         if self._loop_depth == 0 and at.index is None and type_.n_features == 1:
@@ -402,9 +400,7 @@ class _Tile:
         with self._lanes.loop(0, operation.type.n_features, name="zero") as loop:
             for j in range(self._m):
                 offset = self._offset(operation.name, j)
-                pointer = self._function.at(
-                    self._frame, Feature(0, loop.index), self._function.vector_bytes, offset
-                )
+                pointer = self._function.at(self._frame, Feature(0, loop.index), self._function.vector_bytes, offset)
                 self._lanes.store(self._lanes.constant(0.0), pointer)
 
     # -- rows ----------------------------------------------------------------------------------------------------------

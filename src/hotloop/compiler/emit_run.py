@@ -20,14 +20,11 @@ from hotloop.compiler.emit_reductions import emit_reductions
 from hotloop.compiler.emit_rows import emit_rows
 from hotloop.compiler.emit_update import emit_update
 from hotloop.compiler.function import Function, Module, frame_bytes, step_places
-from hotloop.compiler.layout import Layout
+from hotloop.compiler.layout import FACTS, Layout
 from hotloop.compiler.plan import BlockPlan, Plan
 from hotloop.compiler.target import Target
 
-__all__ = ["FACTS", "emit_program"]
-
-FACTS = ("step_frame_bytes", "chunk_rows", "n_flat", "n_numbers", "n_sums", "evaluation_frame_bytes", "evaluation_rows_at_once")
-"""64-bit numbers that the compiled code says of itself, in the constant ``facts``; no ``chunk_rows``: 0."""
+__all__ = ["emit_program"]
 
 _KEY_BYTES = 4 * 8
 
@@ -40,7 +37,10 @@ def emit_program(plan: Plan, target: Target) -> str:
     element = plan.program.element
     width = target.lanes(element)
     module = Module(element, width, Layout.of(plan.program, width), target.function_attributes())
-    written = [*_emit_block(module, plan.step, "step"), emit_gather(module, plan.step, "gather_step", may_permute=plan.has_batches)]
+    written = [
+        *_emit_block(module, plan.step, "step"),
+        emit_gather(module, plan.step, "gather_step", may_permute=plan.has_batches),
+    ]
     places = step_places(plan.step, module)
     clip = dict(plan.step.block.outputs).get("clip")
     first_slot = 0
@@ -53,7 +53,10 @@ def emit_program(plan: Plan, target: Target) -> str:
     facts = [frame_bytes(plan.step, vector_bytes), chunk_rows, places.n_flat, len(places.numbers), len(places.sums)]
     if plan.evaluation is not None:
         written += _emit_block(module, plan.evaluation, "evaluation")
-        written += [emit_gather(module, plan.evaluation, "gather_evaluation", may_permute=False), _emit_evaluate(module, plan.evaluation)]
+        written += [
+            emit_gather(module, plan.evaluation, "gather_evaluation", may_permute=False),
+            _emit_evaluate(module, plan.evaluation),
+        ]
         own = step_places(plan.evaluation, module)
         facts[3:] = [max(facts[3], len(own.numbers)), max(facts[4], len(own.sums))]
         facts += [frame_bytes(plan.evaluation, vector_bytes), plan.evaluation.rows_at_once * width]
@@ -76,10 +79,12 @@ def _emit_block(module: Module, plan: BlockPlan, name: str) -> list[tuple[str, s
 def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
     function = Function(module, "run", "ptr %arguments", is_public=True)
     lanes = function.lanes
-    n_rows, batch_size, steps_per_epoch = (
-        function.count(name) for name in ("n_rows", "batch_size", "steps_per_epoch")
+    n_rows, batch_size, steps_per_epoch = (function.count(name) for name in ("n_rows", "batch_size", "steps_per_epoch"))
+    scalars, scalars_stride, losses = (
+        function.pointer("scalars"),
+        function.count("scalars_stride"),
+        function.pointer("losses"),
     )
-    scalars, scalars_stride, losses = function.pointer("scalars"), function.count("scalars_stride"), function.pointer("losses")
     gathers = lanes.register(f"icmp eq i64 {function.count('is_laid_out')}, 0")
     keys = function.pointer("keys")
     stride = lanes.register(f"select i1 {lanes.register(f'icmp eq ptr {keys}, null')}, i64 0, i64 {_KEY_BYTES}")
@@ -99,7 +104,9 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))
         for number, _ in enumerate(plan.updates):
             lanes.line(f"call void @update_{number}(ptr %arguments, ptr {of_step})")
-        _store_loss(function, once.number(plan.step.block.output("loss")), lanes.offset(losses, lanes.int_mul(loop.index, 8)))
+        _store_loss(
+            function, once.number(plan.step.block.output("loss")), lanes.offset(losses, lanes.int_mul(loop.index, 8))
+        )
         following = lanes.int_add(step_of_epoch, 1)
         is_over = lanes.register(f"icmp eq i64 {following}, {steps_per_epoch}")
         next_keys = lanes.offset(epoch_keys, stride)

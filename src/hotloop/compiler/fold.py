@@ -78,21 +78,42 @@ class _Folding:
             return operation.operands[0]
         if operation.op == "neg" and first is not None and first.op == "neg":
             return first.operands[0]
-        if operation.op == "neg" and first is not None and first.op == "expand" and not self._types[first.operands[0]].axes:
+        if (
+            operation.op == "neg"
+            and first is not None
+            and first.op == "expand"
+            and not self._types[first.operands[0]].axes
+        ):
             below = Operation(operation.name + ".1", self._types[first.operands[0]], "neg", first.operands)
             return [below, replace(first, name=operation.name, operands=(below.name,))]
         if operation.op == "sum" and first is not None and self._only_user(operation.operands[0]):
             if first.op == "neg":
                 return self._around(operation, "neg", [replace(operation, operands=first.operands)])
             if first.op == "log" and operation["over"] == ROWS.name and dict(first.attributes).get("most"):
-                return [replace(operation, op="sum_log", operands=first.operands, attributes=(*operation.attributes, *first.attributes))]
-            if first.op == "sub" and operation["over"] == ROWS.name and self._is_log(first.operands[0]) and all(self._types[x] == self._types[first.name] for x in first.operands):
+                return [
+                    replace(
+                        operation,
+                        op="sum_log",
+                        operands=first.operands,
+                        attributes=(*operation.attributes, *first.attributes),
+                    )
+                ]
+            if (
+                first.op == "sub"
+                and operation["over"] == ROWS.name
+                and self._is_log(first.operands[0])
+                and all(self._types[x] == self._types[first.name] for x in first.operands)
+            ):
                 return self._around(operation, "sub", [replace(operation, operands=(name,)) for name in first.operands])
         if operation.op in ("mul", "div", "add"):
             neutral = -0.0 if operation.op == "add" else 1.0
             if self._is_constant(operation.operands[1], neutral) and self._keeps_type(operation, 0):
                 return operation.operands[0]
-            if operation.op != "div" and self._is_constant(operation.operands[0], neutral) and self._keeps_type(operation, 1):
+            if (
+                operation.op != "div"
+                and self._is_constant(operation.operands[0], neutral)
+                and self._keeps_type(operation, 1)
+            ):
                 return operation.operands[1]
         constants = [made for made in made_by if made is not None and made.op == "constant"]
         if made_by and len(constants) == len(made_by) and OPS[operation.op].kind == "elementwise":
@@ -117,7 +138,9 @@ class _Folding:
         dtype: Any = np.float32 if operation.type.element == "f32" else np.float64
         with np.errstate(all="ignore"):
             value = float(dtype(OPS[operation.op].meaning(*(dtype(constant["value"]) for constant in constants))))
-        return replace(operation, op="constant", operands=(), attributes=(("value", value), ("element", operation.type.element)))
+        return replace(
+            operation, op="constant", operands=(), attributes=(("value", value), ("element", operation.type.element))
+        )
 
     def _without_expansions(self, operation: Operation) -> Operation:
         """Let an elementwise operation take what was expanded over features, if its own type stays."""
@@ -128,7 +151,9 @@ class _Folding:
             if made is None or made.op != "expand" or made["axis"] == ROWS:
                 continue
             operands = (*operation.operands[:place], made.operands[0], *operation.operands[place + 1 :])
-            inferred = OPS[operation.op].infer(tuple(self._types[name] for name in operands), dict(operation.attributes))
+            inferred = OPS[operation.op].infer(
+                tuple(self._types[name] for name in operands), dict(operation.attributes)
+            )
             if set(inferred.axes) == set(operation.type.axes):
                 operation = replace(operation, operands=operands)
         return operation

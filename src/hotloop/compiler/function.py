@@ -95,7 +95,7 @@ class Function:
 
 
 def frame_bytes(plan: BlockPlan, vector_bytes: int) -> int:
-    """Return the size of a frame: one that is a multiple of a page would let all frames fall into the same cache sets."""
+    """Return the size of a frame: no multiple of a page, which would let all frames fall into the same cache sets."""
     size = plan.frame_features * vector_bytes
     return size + vector_bytes if size % 4096 == 0 else size
 

@@ -166,7 +166,9 @@ class _Fusion:
             return 0
         operation = self._made_by[name]
         # Feature by feature in step with the loop; a sum over features waits for its end.
-        in_step = view is None and self._axis(operation) == axis and operation.type.features == ((axis,) if axis else ())
+        in_step = (
+            view is None and self._axis(operation) == axis and operation.type.features == ((axis,) if axis else ())
+        )
         return made[1] if in_step and operation.op not in _COPIES else made[1] + 1
 
     def _sink(self, phase: _OpenPhase) -> None:
@@ -220,9 +222,7 @@ class _Fusion:
     def _is_used_outside_kernels(self, name: str) -> bool:
         names = {name, *(alias for alias, view in self._views.items() if view.value == name)}
         everywhere = [
-            operation
-            for phase in self._phases
-            for operation in (*phase.once, *phase.row_sums, *phase.reductions)
+            operation for phase in self._phases for operation in (*phase.once, *phase.row_sums, *phase.reductions)
         ]
         return any(names.intersection(operation.operands) for operation in everywhere)
 

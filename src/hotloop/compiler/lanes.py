@@ -10,8 +10,8 @@ building IR through objects takes longer than compiling it.
     %8 = call contract nsz <16 x float> @llvm.fmuladd.v16f32(<16 x float> %7, <16 x float> %5, <16 x float> %4)
 
 Values are strings: a register (``%8``) or a constant, as IR writes them. Flags: ``contract nsz`` on arithmetic in
-general; none where :attr:`Lanes.exact` is set, as inside vector maths, whose range reductions reordering destroys. Never
-``nnan`` or ``ninf``: NaN and infinity must survive.
+general; none where :attr:`Lanes.exact` is set, as inside vector maths, whose range reductions reordering destroys.
+Never ``nnan`` or ``ninf``: NaN and infinity must survive.
 """
 
 from __future__ import annotations

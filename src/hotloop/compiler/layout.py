@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from hotloop.program.program import Block, Input, Program
 
-__all__ = ["ARGUMENTS", "Layout", "StepPlaces", "argument"]
+__all__ = ["ARGUMENTS", "FACTS", "Layout", "StepPlaces", "argument"]
 
 ARGUMENTS = (
     "x",
@@ -46,6 +46,18 @@ ARGUMENTS = (
 """Words of a call, in order; "slots" is a pointer to one pointer for each slot of each update."""
 
 
+FACTS = (
+    "step_frame_bytes",
+    "chunk_rows",
+    "n_flat",
+    "n_numbers",
+    "n_sums",
+    "evaluation_frame_bytes",
+    "evaluation_rows_at_once",
+)
+"""64-bit numbers that the compiled code says of itself, in the constant ``facts``; no ``chunk_rows``: 0."""
+
+
 def argument(name: str) -> int:
     """Return the offset of an argument in bytes."""
     return 8 * ARGUMENTS.index(name)
@@ -57,8 +69,8 @@ class Layout:
 
     Parameters
     ----------
-    weights : mapping of int
-        First place of each weight.
+    weights, sizes : mapping of int
+        First place of each weight, and how many it takes.
     groups : tuple of (int, int)
         First place and end, padded, of each update's weights.
     n_weights : int
@@ -71,6 +83,7 @@ class Layout:
     """
 
     weights: Mapping[str, int]
+    sizes: Mapping[str, int]
     groups: tuple[tuple[int, int], ...]
     n_weights: int
     fixed: Mapping[str, int]
@@ -101,7 +114,7 @@ class Layout:
         for update in program.updates:
             scalars.append(n_scalars)
             n_scalars += len(update.scalars)
-        return cls(weights, tuple(groups), _padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
+        return cls(weights, sizes, tuple(groups), _padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
 
     def slot_pointers(self, program: Program) -> Iterator[tuple[int, str]]:
         """Yield update and slot in the order of their pointers."""

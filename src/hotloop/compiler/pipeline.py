@@ -5,8 +5,8 @@
     program --eliminate, fold--> program --fuse_elementwise, choose_tiles, reuse_buffers--> plan
             --emit_program--> LLVM IR --machine_code--> object code --link--> functions
 
-Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept twice: in this
-process, and on disk for the next one, by all that it depends on.
+Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept
+twice: in this process, and on disk for the next one, by all that it depends on.
 """
 
 from __future__ import annotations
@@ -14,26 +14,22 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hotloop.compiler.cache import ObjectCache
 from hotloop.compiler.cache_folder import cache_directory
 from hotloop.compiler.cache_keys import cache_key
 from hotloop.compiler.choose_tiles import RowsShape, choose_tiles
 from hotloop.compiler.compiled import CompiledProgram
-from hotloop.compiler.eliminate import eliminate
-from hotloop.compiler.emit_run import emit_program
-from hotloop.compiler.fold import fold
-from hotloop.compiler.fuse_elementwise import fuse_elementwise
 from hotloop.compiler.layout import Layout
 from hotloop.compiler.link import link
 from hotloop.compiler.machine_code import object_code
-from hotloop.compiler.plan import Plan
-from hotloop.compiler.reuse_buffers import reuse_buffers
 from hotloop.compiler.target import Target, host_target
 from hotloop.compiler.watch import Watch
 from hotloop.program.program import Program
-from hotloop.program.verify import verify
+
+if TYPE_CHECKING:
+    from hotloop.compiler.plan import Plan
 
 __all__ = ["compile_program", "lower", "passes"]
 
@@ -85,6 +81,12 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
 
 def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[str, Program | Plan]]:
     """Yield what each pass makes of a program, by the pass's name; the first is the program itself."""
+    # Imported here and below, since most processes find their code on disk.
+    from hotloop.compiler.eliminate import eliminate
+    from hotloop.compiler.fold import fold
+    from hotloop.compiler.fuse_elementwise import fuse_elementwise
+    from hotloop.compiler.reuse_buffers import reuse_buffers
+
     yield "captured", program
     # Gradients repeat parts of the forward program; folding exposes more of the same and leaves values unused.
     yield "eliminate", (program := eliminate(program))
@@ -102,8 +104,8 @@ def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None
     stage: Program | Plan = program
     for name, stage in watch.stages(passes(program, rows, target)):
         if isinstance(stage, Program) and watch.verifies:
-            watch.check(name, lambda stage=stage: verify(stage))
-    assert isinstance(stage, Plan)
+            watch.check(name, stage)
+    assert not isinstance(stage, Program), "the last pass makes a plan"
     return stage
 
 
@@ -114,6 +116,8 @@ def _compile(program: Program, rows: RowsShape, target: Target) -> CompiledProgr
     key = cache_key(program.text, repr(target), repr(rows))
     code = None if watch.wants_all_stages else cache.get(key)
     if code is None:
+        from hotloop.compiler.emit_run import emit_program
+
         plan = lower(program, rows, target, watch)
         ir = emit_program(plan, target)
         watch.code("cpu.ll", ir)

@@ -1,6 +1,7 @@
 """Pass: find what must be kept in memory, and give each kept value its place in the frame.
 
-A value is kept if something other than its own kernel needs it: another kernel, a sum over rows, a later phase. Values of
+A value is kept if something other than its own kernel needs it: another kernel, a sum over rows, a later phase.
+Values of
 few features stay in registers between the kernels of one phase. Two values share a place if none is needed while the
 other is made; the rows' inputs keep theirs, since a full batch is laid out once.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from hotloop.compiler.machine_code import assembly, optimised_ir
@@ -12,7 +12,8 @@ from hotloop.compiler.target import Target
 from hotloop.config import debug_level, dump_directory, verifies
 from hotloop.errors import CompilerError
 from hotloop.files import write_atomically
-from hotloop.program.verify import InvalidProgram
+from hotloop.program.program import Program
+from hotloop.program.verify import InvalidProgram, verify
 
 __all__ = ["Watch"]
 
@@ -42,7 +43,7 @@ class Watch:
             yield name, stage
             number, started_s = number + 1, time.perf_counter()
 
-    def check(self, name: str, verify: Callable[[], None]) -> None:
+    def check(self, name: str, program: Program) -> None:
         """Verify what a pass made; a mistake is told with the pass's name.
 
         Raises
@@ -50,10 +51,14 @@ class Watch:
         CompilerError
         """
         try:
-            verify()
+            verify(program)
         except InvalidProgram as error:
-            where = f"its stages lie in {self._directory}" if self._directory else "HOTLOOP_DUMP=directory keeps the stages"
-            raise CompilerError(f"a mistake in hotloop's compiler: the pass {name} made an illegal program", why=str(error), see=where) from error
+            where = (
+                f"its stages lie in {self._directory}" if self._directory else "HOTLOOP_DUMP=directory keeps the stages"
+            )
+            raise CompilerError(
+                f"a mistake in hotloop's compiler: the pass {name} made an illegal program", why=str(error), see=where
+            ) from error
 
     def code(self, name: str, text: str) -> None:
         """Show and keep generated code."""

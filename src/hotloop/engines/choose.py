@@ -19,7 +19,15 @@ from hotloop.hardware import available_accelerator
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ENGINES", "ENGINE_NAMES", "check_engine_name", "choose_device", "choose_engine", "choose_threads"]
+__all__ = [
+    "ENGINES",
+    "ENGINE_NAMES",
+    "check_engine_name",
+    "choose_device",
+    "choose_engine",
+    "choose_threads",
+    "model_flop",
+]
 
 ENGINES: Mapping[str, Engine[Task]] = {"native": NativeEngine(), "eager": EagerEngine()}
 """Fastest first: ``auto`` takes the first that does not refuse."""
@@ -71,11 +79,11 @@ def choose_engine(name: str, task: Task) -> tuple[Engine[Task], str]:
         refused = engine.refusal(task)
         if refused is None:
             return engine, "; ".join(refusals) or f"{engine.name}, the fastest engine, can compile all of it"
-        refusals.append(f"{engine.name} cannot: {refused.what}, {refused.why}")
+        refusals.append(f"{engine.name}: {refused.what}, since {refused.why}")
     raise AssertionError("eager refuses nothing")
 
 
-def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[str, str]:
+def choose_device(name: str, model: torch.nn.Module, flop: float | None) -> tuple[str, str]:
     """Return the device to train on, as torch names it, and the reason.
 
     Parameters
@@ -83,8 +91,8 @@ def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[s
     name : str
         "auto", or a device by torch's name: "cpu", "cuda", "cuda:1", "mps", "xpu".
     model : torch.nn.Module
-    batch_size : int
-        Rows of a step.
+    flop : float, optional
+        Floating point operations of a step, if :func:`model_flop` can tell.
 
     Raises
     ------
@@ -98,7 +106,7 @@ def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[s
     home = next(model.parameters()).device
     if home.type != "cpu":
         return str(home), f"{home}, since the model is there"
-    if why := why_too_small(_step_flop(model, batch_size)):
+    if why := why_too_small(flop):
         return "cpu", why
     accelerator = available_accelerator()
     if accelerator is None:
@@ -106,12 +114,11 @@ def choose_device(name: str, model: torch.nn.Module, batch_size: int) -> tuple[s
     return accelerator, f"{accelerator}, since a step is enough work to occupy it"
 
 
-def choose_threads(threads: int | None, model: torch.nn.Module, batch_size: int) -> int | None:
+def choose_threads(threads: int | None, flop: float | None) -> int | None:
     """Return the number of CPU threads for a task, or None for torch's own number.
 
     A number asked for is taken; without one, a step that is too small to be shared gets one thread.
     """
-    flop = _step_flop(model, batch_size)
     if threads is None and flop is not None and flop < FLOP_WORTH_A_SECOND_THREAD:
         return 1
     return threads
@@ -141,9 +148,13 @@ def _named_device(name: str) -> str:
     return name
 
 
-def _step_flop(model: torch.nn.Module, batch_size: int) -> float | None:
-    """Floating point operations of a step, if the model is made of dense layers; None if that cannot be told."""
-    layers = [module for module in model.modules() if next(module.parameters(recurse=False), None) is not None]
-    if any(type(layer).__name__ not in _DENSE_LAYERS_ONLY and "Norm" not in type(layer).__name__ for layer in layers):
-        return None
-    return step_flop(batch_size, sum(p.numel() for p in model.parameters() if p.ndim >= 2))
+def model_flop(model: torch.nn.Module, batch_size: int) -> float | None:
+    """Return the floating point operations of a step of dense layers; None if that cannot be told of the model."""
+    weights = {}
+    for module in model.modules():
+        own = [parameter for parameter in module._parameters.values() if parameter is not None]
+        name = type(module).__name__
+        if own and name not in _DENSE_LAYERS_ONLY and "Norm" not in name:
+            return None
+        weights.update({id(parameter): parameter.numel() for parameter in own if parameter.ndim >= 2})
+    return step_flop(batch_size, sum(weights.values()))

@@ -1,8 +1,9 @@
 """The native engine: the whole run compiled to one function, on the CPU.
 
-Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk. While a
-session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that eager
-torch can go on from there.
+Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk.
+While a
+session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so that
+eager torch can go on from there.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class NativeSession:
         self.notes: tuple[str, ...] = ()
         self._task, self._captured = task, captured
         self._groups = list(captured.groups)
-        own = {id(parameter) for parameter in captured.weights.values()}
-        others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in own)]
+        self._own = {id(parameter) for parameter in captured.weights.values()}
+        others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in self._own)]
         self._others_are_finite = all(map(is_finite, others))
         validation = None if task.validation is None else _rows(task.validation)
         self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
@@ -98,6 +99,7 @@ class NativeSession:
             rates = lr_table
         losses = self._steps.advance(self.step, n_steps, self._rules(anew=lr_table is not None), rates)
         self.step += n_steps
+        self._is_published = False
         # What torch's schedulers look at before they warn that they were stepped before the optimizer was.
         self._task.optimizer._opt_called = True  # type: ignore[attr-defined]
         if lr_table is not None:
@@ -138,6 +140,7 @@ class NativeSession:
         """Stand where the mark was made; see :class:`hotloop.engines.interface.Session`."""
         self.step, self._groups, self._adopted_at = mark.step, mark.groups, mark.adopted_at
         self._steps.memory.restore(mark.memory)
+        self._is_published = False
         for group, settings in zip(self._task.optimizer.param_groups, mark.settings, strict=True):
             for name, value in settings.items():
                 _set(group, name, value)
@@ -145,16 +148,21 @@ class NativeSession:
     def not_finite(self) -> list[str]:
         """Return the names of weights and buffers that are not finite."""
         # Buffers do not change while compiled code runs, nor do weights that the program does not have.
-        lost = self._steps.not_finite()
+        lost = {id(self._captured.weights[name]) for name in self._steps.not_finite()}
         if not lost and self._others_are_finite:
             return []
-        self.publish()
-        return [name for name, value in self._task.model.state_dict().items() if not is_finite(value)]
+        values = self._task.model.state_dict(keep_vars=True).items()
+        return [
+            name for name, value in values if (id(value) in lost if id(value) in self._own else not is_finite(value))
+        ]
 
     def publish(self) -> None:
         """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
         import torch
 
+        if self._is_published:
+            return
+        self._is_published = True
         memory = self._steps.memory
         with torch.no_grad():
             for name, parameter in self._captured.weights.items():
@@ -174,6 +182,7 @@ class NativeSession:
             memory.weight(name)[:] = parameter.detach().reshape(-1).numpy()
         self._groups = [read_group_again(self._task.optimizer, group) for group in self._groups]
         self._adopted_at = self.step
+        self._is_published = True
         for number, group in enumerate(self._groups):
             place = 0
             slots = read_slots(self._task.optimizer, group) if group.first_step else {}
@@ -239,7 +248,7 @@ def _capture(task: Task) -> Captured:
     row_loss = RowLoss.of(task.loss)
     is_labels = not y.is_floating_point() and y.ndim == 1
     every_y = [rows.y for rows in (task.training, task.validation) if rows is not None]
-    ignored = None if row_loss is None else row_loss.ignore_index
+    ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,
         task.loss,
@@ -248,7 +257,7 @@ def _capture(task: Task) -> Captured:
         target="labels" if is_labels else "numbers",
         has_row_weight=task.training.weight is not None,
         has_validation=task.validation is not None,
-        ignores_labels=is_labels and any(bool((labels == ignored).any()) for labels in every_y),
+        ignores_labels=is_labels and any(bool(labels.eq(ignored).any()) for labels in every_y),
         clip_grad_norm=task.clip_grad_norm,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hotloop.hardware.read_nvidia import count_nvidia
@@ -39,6 +38,8 @@ def may_have_accelerator() -> bool:
 
 def _torch_variant() -> str:
     """Return what follows the + in torch's version, such as "cpu", "cu128" or "rocm6.4"; empty on PyPI's own."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("torch").partition("+")[2]
     except PackageNotFoundError:

@@ -29,7 +29,7 @@ def elu(x: Value, alpha: float = 1.0) -> Value:
 
 
 def gelu(x: Value) -> Value:
-    """x times the normal distribution function. Source: Hendrycks, Gimpel, arXiv:1606.08415."""
+    """X times the normal distribution function. Source: Hendrycks, Gimpel, arXiv:1606.08415."""
     return x * 0.5 * (1.0 + apply("erf", x * math.sqrt(0.5)))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hotloop.program.build import BlockBuilder, Value, apply
 from hotloop.program.program import Operation
-from hotloop.program.types import Type
+from hotloop.program.types import ROWS, Type
 
 __all__ = ["RULES", "gradients"]
 
@@ -45,7 +45,9 @@ def gradients(block: BlockBuilder, result: Value, inputs: Sequence[Value]) -> li
             continue
         own = Value(block, operation.name, operation.type)
         operands = [block.value(name) for name in operation.operands]
-        for operand, part in zip(operands, RULES[operation.op](operation, own, operands, found[operation.name])):
+        for operand, part in zip(
+            operands, RULES[operation.op](operation, own, operands, found[operation.name]), strict=True
+        ):
             if part is not None and operand.name in wanted:
                 part = fit_axes(part, operand.type)
                 found[operand.name] = found[operand.name] + part if operand.name in found else part
@@ -54,7 +56,8 @@ def gradients(block: BlockBuilder, result: Value, inputs: Sequence[Value]) -> li
 
 def fit_axes(value: Value, type_: Type) -> Value:
     """Sum over axes that ``type_`` lacks and expand along those the value lacks."""
-    for axis in value.type.axes:
+    # Rows last: what has rows is computed row by row.
+    for axis in sorted(value.type.axes, key=lambda axis: axis == ROWS):
         if axis not in type_.axes:
             value = value.sum(axis.name)
     # Innermost last; rows are put first by expand itself.

@@ -39,7 +39,9 @@ def interpret_values(block: Block, inputs: Arrays) -> dict[str, Array]:
     inputs : mapping of arrays
         For each input an array with its type's axes in order.
     """
-    values = {item.name: np.asarray(inputs[item.name], _DTYPES[item.type.element]) for item in block.inputs}
+    values: dict[str, Array] = {
+        item.name: np.asarray(inputs[item.name], _DTYPES[item.type.element]) for item in block.inputs
+    }
     n_rows = next((len(values[item.name]) for item in block.inputs if item.type.has_rows), 0)
     for operation in block.operations:
         op = OPS[operation.op]
@@ -96,15 +98,9 @@ def interpret_step(
 def _spread(array: Array, type_: Type, result: Type) -> Array:
     """Order the axes like the result's and put in those that are missing, of length 1."""
     names = [axis.name for axis in type_.axes]
+    sizes = dict(zip(names, array.shape, strict=True))
     array = array.transpose([names.index(axis.name) for axis in result.axes if axis.name in names])
-    return array.reshape(
-        [
-            array.shape[[axis.name for axis in result.axes if axis.name in names].index(axis.name)]
-            if axis.name in names
-            else 1
-            for axis in result.axes
-        ]
-    )
+    return array.reshape([sizes.get(axis.name, 1) for axis in result.axes])
 
 
 def _filled(array: Array, type_: Type, n_rows: int) -> Array:

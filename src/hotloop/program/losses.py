@@ -36,7 +36,7 @@ def cross_entropy(
     label_smoothing : float
         Share of the target that is spread over all classes.
     ignored : int, optional
-        A label whose rows do not count, of 32 bits.
+        There are rows that do not count; their label is -1 or another that is no class.
 
     Returns
     -------
@@ -52,29 +52,22 @@ def cross_entropy(
     (classes,) = logits.type.features
     shifted, log_total = shifted_logits(logits)
     is_label = apply("equal", labels, logits.block.index(classes))
-    chosen = apply("select", is_label, shifted, 0.0).sum(classes.name)
-    weight = counts = None if ignored is None else _unless(labels, ignored)
+    loss = log_total - apply("select", is_label, shifted, 0.0).sum(classes.name)
+    weight = None
     if class_weight is not None:
-        of_class = apply("select", is_label, class_weight, 0.0).sum(classes.name)
-        weight = of_class if counts is None else counts * of_class
-    loss = log_total - chosen
-    if weight is not None:
+        weight = apply("select", is_label, class_weight, 0.0).sum(classes.name)
         loss = weight * loss
     if label_smoothing:
         log_p = shifted - log_total
         spread = log_p if class_weight is None else class_weight * log_p
         smooth = spread.sum(classes.name) * (-label_smoothing / (classes.size or 1))
-        if counts is not None:
-            smooth = apply("select", apply("less", 0.0, counts), smooth, 0.0)
         loss = loss * (1.0 - label_smoothing) + smooth
+    if ignored is not None:
+        # Numbers of classes are exact in float32; the ignored label may be one of them.
+        is_ignored = apply("equal", apply("to_real", labels, element=logits.block.element), float(ignored))
+        loss = apply("select", is_ignored, 0.0, loss)
+        weight = apply("select", is_ignored, 0.0, 1.0 if weight is None else weight)
     return loss, weight
-
-
-def _unless(labels: Value, ignored: int) -> Value:
-    """Return 0 for rows of that label, and 1 for others; shape (rows,)."""
-    # Class numbers are exact in float32, being below 2^24.
-    numbers = apply("to_real", labels, element=labels.block.element)
-    return apply("select", apply("equal", numbers, float(ignored)), 0.0, 1.0)
 
 
 def soft_cross_entropy(logits: Value, target: Value, class_weight: Value | None, label_smoothing: float) -> Value:

@@ -15,8 +15,8 @@ shape           expand, rename, join, cut, pad, detach
 sources         constant, index, count
 ==============  ==========================================================================================
 
-``exp`` and ``log`` may promise something of their operands, so that less needs to be done: ``exp(x) most=0.0`` that x is at
-most 0; ``log(x) most=c`` that x is from 1 to c. NaN breaks no promise.
+``exp`` and ``log`` may promise something of their operands, so that less needs to be done: ``exp(x) most=0.0`` that x
+is at most 0; ``log(x) most=c`` that x is from 1 to c. NaN breaks no promise.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Op:
         In NumPy. Elementwise ops are given arrays that broadcast to the result, and what they return is converted to
         its element; the others are given ``(arrays, types, attributes, result type, number of rows)``.
     flop : float
-        Floating-point operations for each element of the result; for sums, of the operand; for contract, of the product.
+        Floating-point operations for each element of the result; for sums, of the operand; for contract, of the
+        product.
     """
 
     name: str

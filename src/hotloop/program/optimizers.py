@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.program.build import BlockBuilder, Value, apply
-from hotloop.program.program import Block, Update
+from hotloop.program.program import Update
 from hotloop.program.types import Axis, Type
 
 __all__ = ["Adam", "OptimizerRule", "Sgd", "write_update"]
@@ -108,7 +108,7 @@ class Sgd(OptimizerRule):
     def update(
         self, w: Value, g: Value, slots: Mapping[str, Value], scalars: Mapping[str, Value]
     ) -> tuple[Value, Mapping[str, Value]]:
-        """w - lr * g, with momentum in place of g where there is some."""
+        """W - lr * g, with momentum in place of g where there is some."""
         if self.maximize:
             g = -g
         if self.weight_decay:
@@ -172,7 +172,7 @@ class Adam(OptimizerRule):
     def update(
         self, w: Value, g: Value, slots: Mapping[str, Value], scalars: Mapping[str, Value]
     ) -> tuple[Value, Mapping[str, Value]]:
-        """w - step_size * mean / (sqrt(mean of squares) * correction + eps)."""
+        """W - step_size * mean / (sqrt(mean of squares) * correction + eps)."""
         if self.maximize:
             g = -g
         if self.weight_decay and self.decoupled:

@@ -87,7 +87,10 @@ class Block:
     @cached_property
     def types(self) -> Mapping[str, Type]:
         """Type of each value."""
-        return {item.name: item.type for item in (*self.inputs, *self.operations)}
+        return {
+            **{item.name: item.type for item in self.inputs},
+            **{operation.name: operation.type for operation in self.operations},
+        }
 
     @cached_property
     def users(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -147,12 +150,12 @@ class Program:
     # Computed once, since caches are asked with it at every fit.
     _text: list[str] = field(default_factory=list, repr=False, compare=False)
 
-    @property
+    @cached_property
     def weights(self) -> tuple[Input, ...]:
         """Trained and frozen weights."""
         return self.step.inputs_of("weight")
 
-    @property
+    @cached_property
     def element(self) -> str:
         """The element of all real numbers: "f32" or "f64"."""
         return self.step.types[self.step.output("loss")].element

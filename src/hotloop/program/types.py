@@ -13,6 +13,7 @@ The number of rows is known at run time only; every other size is part of the pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 __all__ = ["ROWS", "Axis", "Type"]
 
@@ -43,12 +44,12 @@ class Type:
         """Whether there is a value for each row."""
         return ROWS in self.axes
 
-    @property
+    @cached_property
     def features(self) -> tuple[Axis, ...]:
         """The axes other than rows."""
         return tuple(axis for axis in self.axes if axis != ROWS)
 
-    @property
+    @cached_property
     def n_features(self) -> int:
         """Elements of one row, or of the whole where there are no rows."""
         count = 1

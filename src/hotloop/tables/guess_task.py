@@ -42,7 +42,7 @@ def guess_task(raw: RawColumn) -> tuple[Task, str]:
             do="Choose another target",
         )
     if raw.kind != "number":
-        what = "truth values" if raw.kind == "boolean" else f"{raw.texts().drop_nulls().n_unique():,} different texts"
+        what = "truth values" if raw.kind == "boolean" else f"{len(raw.text_codes()[0]):,} different texts"
         return _guess(raw, "classification", what)
     if not raw.is_integer:
         return _guess(raw, "regression", "numbers with fractions")

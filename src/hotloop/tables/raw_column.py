@@ -179,6 +179,21 @@ class RawColumn:
             texts = pl.Series(self.name, values, dtype=pl.String)
         return texts.replace({"": None})
 
+    def text_codes(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """Return the distinct texts by alphabet, and the place of each row's among them.
+
+        Returns
+        -------
+        texts, codes : tuple of str, int64 array of shape (rows,)
+            -1 where missing.
+        """
+        import polars as pl
+
+        texts = self.texts()
+        names = texts.drop_nulls().unique().sort().to_list()
+        codes = texts.replace_strict(names, list(range(len(names))), default=-1, return_dtype=pl.Int64)
+        return tuple(names), codes.to_numpy()
+
     def _numbers_from_texts(self) -> NDArray[np.float64]:
         import narwhals as nw
         import polars as pl

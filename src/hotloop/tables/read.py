@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import TableError, nearest
-from hotloop.tables.csv_file import read_csv
+from hotloop.tables.plain_frame import PlainFrame
 from hotloop.tables.table import MAX_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -50,10 +49,9 @@ def read(source: Any, *, name: str | None = None) -> Table:
 
 def _packaged_iris(name: str | None) -> Table:
     with importlib.resources.as_file(importlib.resources.files("hotloop.tables") / "data/iris.csv") as path:
-        frame, _ = read_csv(path)
-    table = _from_frame(frame, name or "iris")
+        frame = PlainFrame.of_csv(path)
     # Unstratified: the rows of scikit-learn's train_test_split, on which the lesson's figures rest.
-    return Table(table.name, table.frame, stratify_by_default=False)
+    return Table(name or "iris", frame, stratify_by_default=False)
 
 
 def _from_frame(source: Any, name: str, notes: tuple[str, ...] = ()) -> Table:
@@ -151,9 +149,21 @@ def _read_parquet(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         raise TableError(f"cannot read '{path}': it is damaged, cut short or no Parquet file", why=reason) from None
 
 
+def _read_csv(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    from hotloop.tables.csv_file import read_csv
+
+    return read_csv(path)
+
+
+def _read_tsv(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    from hotloop.tables.csv_file import read_csv
+
+    return read_csv(path, separator="\t")
+
+
 _READERS: dict[str, Callable[[Path], tuple[pl.DataFrame, tuple[str, ...]]]] = {
-    ".csv": read_csv,
-    ".tsv": partial(read_csv, separator="\t"),
-    ".txt": read_csv,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".txt": _read_csv,
     ".parquet": _read_parquet,
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import TableError, nearest
+from hotloop.tables.plain_frame import PlainFrame
 from hotloop.tables.raw_column import RawColumn
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Table:
     ----------
     name : str
         What messages and run directories call it: a file's name without its suffix, or ``"iris"``.
-    frame : narwhals.DataFrame
+    source : narwhals.DataFrame or PlainFrame
         The columns as read; text, numbers and missing values are interpreted by :func:`prepare`.
     notes : tuple of str
         What reading had to decide, as sentences to print.
@@ -33,23 +34,30 @@ class Table:
     """
 
     name: str
-    frame: nw.DataFrame[Any]
+    source: nw.DataFrame[Any] | PlainFrame
     notes: tuple[str, ...] = ()
     stratify_by_default: bool = True
 
     @property
+    def frame(self) -> nw.DataFrame[Any]:
+        """The columns as a frame of narwhals."""
+        return self.source.to_narwhals() if isinstance(self.source, PlainFrame) else self.source
+
+    @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return len(self.frame)
+        return len(self.source)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, in the order of the file."""
-        return tuple(self.frame.columns)
+        return tuple(self.source.columns)
 
     def column(self, name: str) -> RawColumn:
         """Return the column called ``name``."""
-        return RawColumn.of(self.frame[name], self.name)
+        if isinstance(self.source, PlainFrame):
+            return self.source.column(name, self.name)
+        return RawColumn.of(self.source[name], self.name)
 
     def require(self, names: tuple[str, ...], *, role: str) -> None:
         """Raise one TableError that names every column the table lacks.

@@ -158,12 +158,8 @@ def target_from_json(saved: object) -> ClassTarget | NumberTarget:
 
 
 def _text_classes(raw: RawColumn) -> tuple[LabelKind, tuple[str, ...], NDArray[np.int64]]:
-    import polars as pl
-
-    labels = raw.texts()
-    names = labels.drop_nulls().unique().sort().to_list()
-    codes = labels.replace_strict(names, list(range(len(names))), default=_MISSING, return_dtype=pl.Int64)
-    return "boolean" if raw.kind == "boolean" else "text", tuple(names), codes.to_numpy()
+    names, codes = raw.text_codes()
+    return "boolean" if raw.kind == "boolean" else "text", names, codes
 
 
 def _number_classes(raw: RawColumn) -> tuple[LabelKind, tuple[str, ...], NDArray[np.int64]]:

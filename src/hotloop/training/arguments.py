@@ -118,22 +118,23 @@ def check_schedule(schedule: Any, optimizer: torch.optim.Optimizer, epochs: int)
 def _check_parameters(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
     from torch.nn.parameter import is_lazy
 
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    if any(is_lazy(parameter) for parameter in model.parameters()):
+    parameters = list(model.parameters())
+    own = set(map(id, parameters))
+    if any(map(is_lazy, parameters)):
         raise ArgumentError(
             "the model has lazy layers whose sizes are not known yet",
             do="call model(X[:1]) once, then build the optimizer",
         )
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+    if not any(parameter.requires_grad for parameter in parameters):
         raise ArgumentError("the model has no parameter to train")
     optimized = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if any(id(parameter) not in names for parameter in optimized):
+    if not own.issuperset(map(id, optimized)):
         raise ArgumentError(
             "the optimizer holds parameters that are not the model's", do="build it from model.parameters()"
         )
     if not any(parameter.requires_grad for parameter in optimized):
         raise ArgumentError("the optimizer holds no parameter that can be trained")
-    devices = sorted({str(tensor.device) for tensor in [*model.parameters(), *model.buffers()]})
+    devices = sorted({str(tensor.device) for tensor in [*parameters, *model.buffers()]})
     if len(devices) > 1:
         raise ArgumentError(f"the model is spread over {', '.join(devices)}", do="put it on one device")
     if devices == ["meta"]:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.capture import from_module
-from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads
-from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads, model_flop
 from hotloop.engines.interface import Engine
+from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, UnsupportedError
@@ -99,7 +99,8 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     if batch_size is not None and settings.drop_last and batch_size > len(rows):
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
     size = min(operator.index(batch_size or len(rows)), len(rows))
-    device, why_device = choose_device(str(settings.device), model, size)
+    flop = model_flop(model, size)
+    device, why_device = choose_device(str(settings.device), model, flop)
     task = Task(
         model=model,
         loss=loss,
@@ -112,7 +113,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         clip_grad_norm=settings.clip_grad_norm,
         seed=_seed(settings),
         device=device,
-        threads=choose_threads(settings.threads, model, size),
+        threads=choose_threads(settings.threads, flop),
         probe=None,
     )
     started_s = time.perf_counter()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from hotloop.engines.step_size import step_flop, why_too_small
 from hotloop.errors import ArgumentError, OutOfMemoryError, UnsupportedError
-from hotloop.hardware import free_memory_bytes, may_have_accelerator
 from hotloop.program import Network
 from hotloop.runs import Run
 from hotloop.training.callbacks import Moment
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from hotloop.training.prepared import Prepared
 
 __all__ = ["TableTraining", "prepare_table_training"]
+
+# So little need not be asked for.
+_ALWAYS_FREE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,12 @@ class TableTraining:
 
     def _check_memory(self) -> None:
         """Raise before first weights are drawn that no memory could hold, in NumPy and in torch."""
-        need, free = 2 * 4 * self.network.n_parameters, free_memory_bytes("cpu")
+        need = 2 * 4 * self.network.n_parameters
+        if need < _ALWAYS_FREE_BYTES:
+            return
+        from hotloop.hardware import free_memory_bytes
+
+        free = free_memory_bytes("cpu")
         if free is not None and need > free:
             raise OutOfMemoryError(
                 f"a network {self.network} has {self.network.n_parameters:,} parameters",
@@ -150,8 +157,11 @@ class TableTraining:
         n_rows = len(self.prepared.X_train)
         n_weights = sum(math.prod(shape) for shape in self.network.parameter_shapes.values() if len(shape) > 1)
         batch_size = self.recipe.batch_size or n_rows
-        too_small = why_too_small(step_flop(min(batch_size, n_rows), n_weights))
-        return too_small or (None if may_have_accelerator() else "cpu, since there is no GPU here that torch could use")
+        if too_small := why_too_small(step_flop(min(batch_size, n_rows), n_weights)):
+            return too_small
+        from hotloop.hardware import may_have_accelerator
+
+        return None if may_have_accelerator() else "cpu, since there is no GPU here that torch could use"
 
     def _with_torch(self, settings: RunSettings) -> Prepared[Any]:
         """Return the run of the same layers as a torch module."""

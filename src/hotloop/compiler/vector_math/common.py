@@ -1,13 +1,15 @@
 """What the vector functions share: exact arithmetic, polynomials, splitting off a power of two.
 
 Coefficients in this package were found by a Remez exchange in 50 digits (mpmath) for the relative error of the whole
-function, not of the polynomial alone. They were then rounded to the element's precision one after the other, lowest
-power first, the rest fitted anew each time. Each table says which error it reached.
+function, not of the polynomial alone. Then they were rounded to the element's precision one after the other, lowest
+power first, the rest fitted anew each time (of those for f64 after the first few only). Each table says which error the
+rounded ones reached.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -139,8 +141,7 @@ def scaled_rest(lanes: Lanes, x: str, unit: float, *, shift: int = 0) -> tuple[s
         |r| is half a unit of ln(2), or a little more where x / (unit ln(2)) rounded; scale is 2^(n + shift).
     """
     format_ = FORMATS[lanes.element]
-    steps = (lanes.constant(1.4426950408889634 / unit), x)
-    n, scale = rounded_power(lanes, functools.partial(lanes.fma, *steps), shift)
+    n, scale = rounded_power(lanes, functools.partial(lanes.fma, x, lanes.constant(1 / math.log(2) / unit)), shift)
     rest = lanes.fma(n, lanes.constant(-format_.ln2_high * unit), x)
     return n, lanes.fma(n, lanes.constant(-format_.ln2_low * unit), rest), scale
 

@@ -1,8 +1,8 @@
 """exp and log for operands that a program promises to be harmless: a third less to do than for any operand.
 
-A softmax subtracts the largest of its operands: its exponentials are of numbers up to 0, and their sum is 1 or more. The
-promise is the attribute ``most`` of the op; NaN stays NaN all the same. What float64 takes does not matter, so it gets the
-functions for any operand.
+A softmax subtracts the largest of its operands: its exponentials are of numbers up to 0, and their sum is 1 or more.
+The promise is the attribute ``most`` of the op; NaN stays NaN all the same. What float64 takes does not matter, so it
+gets the functions for any operand.
 """
 
 from __future__ import annotations
