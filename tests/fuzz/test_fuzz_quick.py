@@ -9,7 +9,7 @@ from programs import cases
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
-@settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
-@given(case=cases(levels=levels_here()))
+@settings(max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
+@given(case=cases(levels=levels_here(), widest=13))
 def test_compiled_code_computes_what_torch_computes(case):
     check(case)
