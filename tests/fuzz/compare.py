@@ -305,12 +305,19 @@ def _same_bytes(what: str, expected: list[np.ndarray], found: list[np.ndarray]) 
 # -- the whole of fit -------------------------------------------------------------------------------------------------
 
 
-def check_fit(case: Case, epochs: int = 2) -> None:
-    """Compare ``fit`` twice in a row, each time native or eager: records, states and, where that is fair, numbers."""
+def check_fit(case: Case, epochs: int = 2, *, numbers: bool | None = None) -> None:
+    """Compare ``fit`` twice in a row, each time native or eager: records, states, and numbers.
+
+    By default numbers are compared only where that is fair: Adam turns noise into whole steps, float32 drifts.
+    """
+    if numbers is None:
+        numbers = case.optimizer == "SGD" and case.dtype == "float64" and case.scale <= 5
     expected = _fitted(case, ("eager", "eager"), epochs)
     for engines in (("native", "native"), ("native", "eager"), ("eager", "native")):
         found = _fitted(case, engines, epochs)
-        _compare_runs(case, " then ".join(engines), found, expected)
+        _compare_runs(" then ".join(engines), found, expected)
+        if numbers:
+            _compare_numbers(" then ".join(engines), found, expected)
 
 
 def _fitted(case: Case, engines: tuple[str, ...], epochs: int):
@@ -334,12 +341,12 @@ def _fitted(case: Case, engines: tuple[str, ...], epochs: int):
     return built, runs, schedule
 
 
-def _compare_runs(case: Case, what: str, found, expected) -> None:
+def _compare_runs(what: str, found, expected) -> None:
     built, runs, schedule = found
     expected_built, expected_runs, expected_schedule = expected
+    if _diverged(runs, expected_runs):
+        return
     for run, other in zip(runs, expected_runs, strict=True):
-        if "diverged" in (run.stopped, other.stopped):
-            return
         if run.stopped != other.stopped or list(run.recorded_at) != list(other.recorded_at):
             raise Mismatch(f"{what}: {run.stopped} at {run.recorded_at}, not {other.stopped} at {other.recorded_at}")
         if list(run.validated_at) != list(other.validated_at):
@@ -353,12 +360,17 @@ def _compare_runs(case: Case, what: str, found, expected) -> None:
     for number, state in theirs["state"].items():
         if "step" in state and not torch.equal(state["step"], ours["state"][number]["step"]):
             raise Mismatch(f"{what}: step {ours['state'][number]['step']} instead of {state['step']}")
-    if case.optimizer == "SGD" and case.dtype == "float64" and case.scale <= 5:
-        _compare_numbers(what, built, runs, expected_built, expected_runs)
 
 
-def _compare_numbers(what: str, built: Built, runs, expected_built: Built, expected_runs) -> None:
+def _diverged(*runs) -> bool:
+    return any(run.stopped == "diverged" for those in runs for run in those)
+
+
+def _compare_numbers(what: str, found, expected) -> None:
     """Compare numbers after some epochs: loosely, since differences may grow, and in float64 only."""
+    (built, runs, _), (expected_built, expected_runs, _) = found, expected
+    if _diverged(runs, expected_runs):
+        return
     pairs = [("losses", run.losses, other.losses) for run, other in zip(runs, expected_runs, strict=True)]
     pairs += [
         ("validation losses", run.validation_losses, other.validation_losses)

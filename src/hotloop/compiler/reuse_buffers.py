@@ -16,8 +16,6 @@ from hotloop.program.program import Operation
 
 __all__ = ["IN_REGISTERS", "reuse_buffers"]
 
-# Loops that fill whole values in memory, and read them there.
-_COPIES = ("join", "pad")
 IN_REGISTERS = 16
 """Vectors of one value, features times blocks of rows, up to which kernels hand it on in registers."""
 
@@ -99,7 +97,7 @@ def _needs_memory(
     _, made_in_phase, maker = made
     if kernel is None or phase != made_in_phase:
         return True
-    if user.op in _COPIES or plan.made_by[name].op in _COPIES:
+    if user.op in ("join", "pad") or plan.made_by[name].op in ("join", "pad"):
         return True
     features = plan.type(name).n_features
     return kernel is not maker and bool(plan.type(name).features) and features * plan.rows_at_once > IN_REGISTERS
