@@ -115,7 +115,9 @@ def test_narrow_functions_are_close_to_the_truth_where_they_may_be_used(name, lo
     narrow = compiled(name, element, level, width)
     off = errors(narrow(values), true_values(NARROW[name], values.astype(wider)))
     worst = np.argmax(off)
-    assert off[worst] <= LIMITS[element] * 1.25, f"{off[worst]} ulp at {values[worst]!r}"
+    # Without FMA, the last step of the range reduction rounds once more.
+    limit = LIMITS[element] * (1.0 if level in ("avx512", "avx2") else 1.25)
+    assert off[worst] <= limit, f"{off[worst]} ulp at {values[worst]!r}"
     assert np.isnan(narrow(np.array([math.nan], REAL[element]))).all()
 
 
