@@ -30,11 +30,11 @@ def fresh(seed=3):
 
 def test_settings_are_those_of_fit():
     parameters = list(inspect.signature(hotloop.fit).parameters.values())[3:]
-    fields = dataclasses.fields(Settings)
-    assert [p.name for p in parameters] == [f.name for f in fields]
-    for parameter, field in zip(parameters, fields, strict=True):
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    assert {p.name for p in parameters} == fields.keys()
+    for parameter in parameters:
         missing = parameter.default is inspect.Parameter.empty
-        assert field.default is (dataclasses.MISSING if missing else parameter.default)
+        assert fields[parameter.name].default is (dataclasses.MISSING if missing else parameter.default)
 
 
 @pytest.mark.parametrize("every", [1, 5, 23, 100])
