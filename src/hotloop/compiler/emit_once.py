@@ -87,6 +87,9 @@ class Once:
 
     def _store(self, name: str, value: str) -> None:
         self._single.store_scalar(value, self._number(name))
+        # The gradient of a weight that is a single number is wanted among the others too.
+        for place in self._places.flat.get(name, ()):
+            self._single.store_scalar(value, self._single.offset(self._gradients, place * self._single.size_bytes))
 
     def _number(self, name: str) -> str:
         return self._single.offset(self._numbers, self._places.numbers[name] * self._single.size_bytes)
