@@ -202,7 +202,8 @@ def test_a_diverged_run_is_saved_and_said(hotloop_cli, tmp_path):
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_and_resumed_equals_never_stopped(tmp_path, number, exit_code):
-    arguments = [HOTLOOP, "train", "iris", "--epochs", "3000", "--no-plot"]
+    # A line for each epoch fills the pipe: the run waits there until the signal has been sent.
+    arguments = [HOTLOOP, "train", "iris", "--epochs", "9000", "--print-every", "1", "--no-plot"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
