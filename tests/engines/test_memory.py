@@ -27,7 +27,7 @@ def build(*extra):
 
 
 def train(model, loss=None, **settings):
-    settings = {"epochs": 4, "seed": 3, **settings}
+    settings = {"epochs": 4, "seed": 3, "engine": "eager", **settings}
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     return hotloop.fit(model, *data(), loss=loss or nn.CrossEntropyLoss(), optimizer=optimizer, **settings)
 
@@ -131,10 +131,12 @@ estimated = []
 original = memory.estimate
 memory.estimate = lambda task: estimated.append(original(task)) or estimated[0]
 small = nn.Linear(64, 10)
-hotloop.fit(small, X[:50], y[:50], loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(small.parameters()), epochs=2)
+adam = optim.Adam(small.parameters())
+hotloop.fit(small, X[:50], y[:50], loss=nn.CrossEntropyLoss(), optimizer=adam, epochs=2, engine="eager")
 estimated.clear()
 before = psutil.Process().memory_info().rss
-hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(model.parameters()), epochs=6)
+adam = optim.Adam(model.parameters())
+hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=adam, epochs=6, engine="eager")
 status = pathlib.Path("/proc/self/status").read_text()
 peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 - before
 print(estimated[0].total() / peak)

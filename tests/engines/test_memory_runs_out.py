@@ -44,7 +44,8 @@ class Full(optim.Adam):
 
 
 def train(model, optimizer, **settings):
-    return hotloop.fit(model, *data(), loss=nn.CrossEntropyLoss(), optimizer=optimizer, epochs=6, seed=3, **settings)
+    settings = {"epochs": 6, "seed": 3, "engine": "eager", **settings}
+    return hotloop.fit(model, *data(), loss=nn.CrossEntropyLoss(), optimizer=optimizer, **settings)
 
 
 def test_no_room_for_the_optimizer_s_state_is_one_clear_error():
@@ -155,7 +156,8 @@ def estimate(task):
     return estimated
 def fit(model, X, y, **settings):
     optimizer = optim.Adam(model.parameters())
-    hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=optimizer, epochs=3, threads=1, **settings)
+    settings = {{"engine": "eager", "threads": 1, "epochs": 3, **settings}}
+    hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=optimizer, **settings)
 memory.estimate = estimate
 fit(nn.Sequential(nn.Linear(64, 10), nn.Dropout(0.1)), torch.randn(50, 64), y[:50], batch_size=10)
 fit(model, X, y, **({{"batch_size": 2000}} if {name!r} == "shuffled" else {{}}))

@@ -94,6 +94,16 @@ class Memory:
         For each update the optimizer's slots by name, each laid out like the weights.
     """
 
+    @staticmethod
+    def size_bytes(compiled: CompiledProgram, batch_rows: int) -> int:
+        """Return what the memory for batches of so many rows will take, to within a few kilobytes."""
+        layout, facts = compiled.layout, compiled.facts
+        n_slots = sum(len(update.slots) for update in compiled.program.updates)
+        numbers = layout.n_weights * (1 + n_slots) + facts["n_flat"] + layout.n_fixed
+        frames = _frames(compiled, batch_rows) * facts["step_frame_bytes"]
+        evaluation = facts["evaluation_rows_at_once"] // compiled.lanes * facts["evaluation_frame_bytes"]
+        return numbers * np.dtype(_DTYPES[compiled.program.element]).itemsize + frames + evaluation
+
     def __init__(self, compiled: CompiledProgram, fixed: Mapping[str, Array], batch_rows: int):
         self.compiled = compiled
         layout, facts, lanes = compiled.layout, compiled.facts, compiled.lanes
@@ -104,9 +114,8 @@ class Memory:
         ]
         pointers = [self.slots[number][name].ctypes.data for number, name in layout.slot_pointers(compiled.program)]
         self._slot_pointers = np.array(pointers, dtype=np.int64)
-        frames = -(-min(batch_rows, facts["chunk_rows"] or batch_rows) // lanes)
         self._buffers = {
-            "frames": _aligned(frames * facts["step_frame_bytes"]),
+            "frames": _aligned(_frames(compiled, batch_rows) * facts["step_frame_bytes"]),
             "gradients": self._array(facts["n_flat"] + lanes),
             "fixed": self._array(layout.n_fixed),
             "numbers": self._array(facts["n_numbers"]),
@@ -183,6 +192,11 @@ class Arguments:
             self._kept[name] = value
             word = 0 if value is None else value if isinstance(value, int) else value.ctypes.data
             self._words[ARGUMENTS.index(name)] = word
+
+
+def _frames(compiled: CompiledProgram, batch_rows: int) -> int:
+    """Return the frames that are held at once."""
+    return -(-min(batch_rows, compiled.facts["chunk_rows"] or batch_rows) // compiled.lanes)
 
 
 def _aligned(n_bytes: int) -> NDArray[np.uint8]:

@@ -97,7 +97,7 @@ def _needs_memory(
     _, made_in_phase, maker = made
     if kernel is None or phase != made_in_phase:
         return True
-    if user.op in ("join", "pad"):
+    if user.op in ("join", "pad") or plan.made_by[name].op in ("join", "pad"):
         return True
     features = plan.type(name).n_features
     return kernel is not maker and bool(plan.type(name).features) and features * plan.rows_at_once > IN_REGISTERS

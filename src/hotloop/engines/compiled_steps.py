@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from hotloop.compiler.choose_tiles import RowsShape
 from hotloop.compiler.compiled import CompiledProgram, Memory, Rows
 from hotloop.engines.interface import FloatArray
+from hotloop.errors import OutOfMemoryError
+from hotloop.hardware import free_memory_bytes
 from hotloop.program.optimizers import OptimizerRule
 from hotloop.program.random import row_order_half_bits, row_order_keys
 
@@ -29,6 +31,7 @@ __all__ = ["Batching", "CompiledSteps", "UpdateRule"]
 _SURE_FLOP_PER_S = 4e9
 _FLOP_OF_A_STEP = 2e4
 _FIRST_CHUNK_S = 0.02
+_SURELY_FREE_BYTES = 32e6
 # Epochs whose permutation keys are computed at once: one call costs as much as some hundred epochs.
 _EPOCHS_OF_KEYS = 512
 
@@ -88,6 +91,11 @@ class CompiledSteps:
     training : Rows
     validation : Rows, optional
     batching : Batching
+
+    Raises
+    ------
+    OutOfMemoryError
+        If what is to be held beside the rows does not fit into memory.
     """
 
     def __init__(
@@ -99,7 +107,9 @@ class CompiledSteps:
         batching: Batching,
     ):
         self.compiled, self._batching = compiled, batching
-        self.memory = Memory(compiled, fixed, min(batching.batch_size, len(training)))
+        batch_rows = min(batching.batch_size, len(training))
+        _check_memory(compiled, batch_rows)
+        self.memory = Memory(compiled, fixed, batch_rows)
         self._dtype = self.memory.weights.dtype
         self._keys: NDArray[np.uint32] | None = None
         self._first_key_epoch = 0
@@ -190,3 +200,17 @@ class CompiledSteps:
             epochs = np.arange(first_epoch, max(last_epoch + 2, first_epoch + _EPOCHS_OF_KEYS))
             self._keys, self._first_key_epoch = row_order_keys(self._batching.seed, epochs), first_epoch
         return self._keys[first_epoch - self._first_key_epoch :]
+
+
+def _check_memory(compiled: CompiledProgram, batch_rows: int) -> None:
+    """Raise before memory is taken that is not there; training also copies weights and slots, twice at most."""
+    lasting = compiled.layout.n_weights * (1 + sum(len(update.slots) for update in compiled.program.updates))
+    need = Memory.size_bytes(compiled, batch_rows) + 2 * 4 * lasting
+    # Looking takes longer than many a run.
+    free = free_memory_bytes("cpu") if need > _SURELY_FREE_BYTES else None
+    if free is not None and need > free:
+        raise OutOfMemoryError(
+            f"training needs about {need / 1e9:,.1f} GB beside the rows",
+            why=f"{free / 1e9:,.1f} GB are free",
+            do="use a smaller batch_size or network",
+        )
