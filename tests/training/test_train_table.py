@@ -194,6 +194,15 @@ def test_memory_is_asked_for_before_weights_are_drawn(monkeypatch):
         prepare_table_training(tables.read("iris"), IRIS).run()
 
 
+def test_what_does_not_fit_is_one_clear_error(monkeypatch):
+    def too_much(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("hotloop.engines.native_layers.CompiledSteps", too_much)
+    with pytest.raises(hotloop.OutOfMemoryError, match="4-10-3 on 120 rows does not fit"):
+        prepare_table_training(tables.read("iris"), IRIS).run()
+
+
 HEAVY = """
 import sys
 from hotloop.cli import _run
