@@ -267,6 +267,20 @@ def test_first_output_within_half_a_second_and_without_heavy_imports(arguments):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timing
+@pytest.mark.parametrize(("arguments", "most_s"), [(["--no-plot"], 0.5), ([], 1.2)])
+def test_the_lesson_takes_no_longer_than_this(tmp_path, arguments, most_s):
+    """20,000 epochs, the whole process, with compiled code and Python's byte code in their caches."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    times_s = []
+    for _ in range(6):
+        started_s = time.perf_counter()
+        command = [HOTLOOP, "train", "iris", *arguments]
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+        times_s.append(time.perf_counter() - started_s)
+    assert sorted(times_s[1:])[2] < most_s
+
+
 def test_first_weights_do_not_depend_on_torch_s_generator(in_process, tmp_path):
     import torch
 
