@@ -30,13 +30,11 @@ def fresh(seed=3):
 
 def test_settings_are_those_of_fit():
     parameters = list(inspect.signature(hotloop.fit).parameters.values())[3:]
-    fields = dataclasses.fields(Settings)
-    by_name = {field.name: field for field in fields}
-    assert {parameter.name for parameter in parameters} == set(by_name)
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    assert {p.name for p in parameters} == fields.keys()
     for parameter in parameters:
-        field = by_name[parameter.name]
         missing = parameter.default is inspect.Parameter.empty
-        assert field.default is (dataclasses.MISSING if missing else parameter.default)
+        assert fields[parameter.name].default is (dataclasses.MISSING if missing else parameter.default)
 
 
 @pytest.mark.parametrize("every", [1, 5, 23, 100])
