@@ -15,7 +15,7 @@ import pytest
 from compare import Mismatch, check
 from programs import Case
 
-from hotloop.compiler import emit_gather, emit_once, emit_reductions, emit_rows, pipeline, reuse_buffers
+from hotloop.compiler import emit_gather, emit_once, emit_reductions, emit_rows, emit_run, pipeline, reuse_buffers
 from hotloop.engines import native
 
 CASES = (
@@ -54,7 +54,7 @@ class NotApplicable(Exception):
 @contextmanager
 def text(function: str, pattern: str, replacement: str, *, every: bool = False) -> Iterator[None]:
     """Change the IR of the functions whose names match, at the first place or at every one."""
-    write = pipeline.emit_program
+    write = emit_run.emit_program
 
     def faulty(plan, target):
         ir, changed = [], 0
@@ -67,7 +67,7 @@ def text(function: str, pattern: str, replacement: str, *, every: bool = False) 
             raise NotApplicable
         return "".join(ir)
 
-    with mock.patch.object(pipeline, "emit_program", faulty):
+    with mock.patch.object(emit_run, "emit_program", faulty):
         yield
 
 

@@ -12,7 +12,7 @@ from hotloop.capture.supported import ACTIVATIONS, LOSSES
 
 __all__ = ["Built", "Case", "build", "cases"]
 
-SHAPES = ("sequential", "residual", "concatenated", "shared", "gated")
+SHAPES = ("sequential", "nested", "residual", "concatenated", "shared", "gated", "arithmetic", "tied")
 Settings = tuple[tuple[str, Any], ...]
 
 
@@ -158,12 +158,51 @@ class Gated(torch.nn.Module):
         return self.last(x)
 
 
-_MODULES = {"residual": Residual, "concatenated": Concatenated, "shared": Shared, "gated": Gated}
+class Arithmetic(torch.nn.Module):
+    """Quotients, negatives, numbers, and a matrix stored the other way round."""
+
+    def __init__(self, layers, activations):
+        super().__init__()
+        self.left, self.right, self.last = layers
+        self.activation = activations[0]
+        width = layers[0].out_features
+        self.matrix = torch.nn.Parameter(torch.linspace(-0.5, 0.5, width * width).reshape(width, width))
+        self.factor = torch.nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x):
+        right = self.right(x)
+        x = -self.activation(self.left(x)) / (1.5 + right * right)
+        x = (0.5 - x @ self.matrix) * self.factor
+        return self.last(x)
+
+
+class Tied(torch.nn.Module):
+    """A layer whose weight is used again to go back."""
+
+    def __init__(self, layers, activations):
+        super().__init__()
+        self.first, self.last = layers
+        self.activation = activations[0]
+
+    def forward(self, x):
+        return self.last(self.activation(self.first(x)) @ self.first.weight)
+
+
+_MODULES = {
+    "residual": Residual,
+    "concatenated": Concatenated,
+    "shared": Shared,
+    "gated": Gated,
+    "arithmetic": Arithmetic,
+    "tied": Tied,
+}
+_N_LAYERS = {"sequential": (1, 4), "nested": (2, 4), "residual": (2, 4), "tied": (2, 2)}
+_CHAINS = ("sequential", "nested")
 
 
 def _network(case: Case) -> torch.nn.Module:
     n_in, sizes = case.n_features, [width for width, _ in case.widths]
-    if case.shape == "sequential":
+    if case.shape in _CHAINS:
         inward = [n_in, *sizes[:-1]]
         outward = sizes
     elif case.shape == "residual":
@@ -171,17 +210,22 @@ def _network(case: Case) -> torch.nn.Module:
         inward, outward = [n_in, *[hidden] * (len(sizes) - 1)], [*[hidden] * (len(sizes) - 1), sizes[-1]]
     elif case.shape == "concatenated":
         inward, outward = [n_in, n_in, n_in + sizes[0] + sizes[1]], sizes
+    elif case.shape == "tied":
+        inward, outward = [n_in, n_in], sizes
     elif case.shape == "shared":
         inward, outward = [n_in, sizes[0], sizes[0]], [sizes[0], sizes[0], sizes[2]]
     else:
         inward, outward = [n_in, n_in, sizes[0]], [sizes[0], sizes[0], sizes[2]]
     layers = [torch.nn.Linear(a, b, bias=bias) for a, b, (_, bias) in zip(inward, outward, case.widths, strict=True)]
     activations = [getattr(torch.nn, name)(**dict(settings)) for name, settings in case.activations]
-    if case.shape != "sequential":
+    if case.shape not in _CHAINS:
         return _MODULES[case.shape](layers, activations)
     chain: list[torch.nn.Module] = [layers[0]]
     for activation, layer in zip(activations, layers[1:], strict=True):
         chain += [activation, layer]
+    if case.shape == "nested":
+        inner = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Identity(), *chain[:-1])
+        return torch.nn.Sequential(inner, torch.nn.Dropout(0.0), chain[-1])
     return torch.nn.Sequential(*chain)
 
 
@@ -257,11 +301,18 @@ _NUMBERS = {
 }
 
 
+_IN_PLACE = ("ReLU", "LeakyReLU", "ELU", "SiLU")
+
+
 @st.composite
 def _activation(draw) -> tuple[str, Settings]:
     row = draw(st.sampled_from(ACTIVATIONS))
     settings = [(name, draw(st.sampled_from(_NUMBERS[name]))) for name in row.defaults]
-    return row.module, tuple(item for item in settings if item[1] != row.defaults[item[0]])
+    own = [item for item in settings if item[1] != row.defaults[item[0]]]
+    # torch has no gradient in place where a setting is below 0.
+    if row.module in _IN_PLACE and draw(st.booleans()) and all(value >= 0 for _, value in own):
+        own.append(("inplace", True))
+    return row.module, tuple(own)
 
 
 def _width(widest: int) -> st.SearchStrategy[int]:
@@ -339,9 +390,9 @@ def cases(
         Features and layers; what compiles longest.
     """
     shape = draw(st.sampled_from(shapes))
-    n_layers = draw(st.integers(*{"sequential": (1, 4), "residual": (2, 4)}.get(shape, (3, 3))))
+    n_layers = draw(st.integers(*_N_LAYERS.get(shape, (3, 3))))
     widths = tuple((draw(_width(widest)), draw(st.integers(0, 3)) > 0) for _ in range(n_layers))
-    n_activations = {"sequential": n_layers - 1, "residual": n_layers - 1}.get(shape, 1)
+    n_activations = n_layers - 1 if shape in (*_CHAINS, "residual") else 1
     activations = tuple(draw(_activation()) for _ in range(n_activations))
     loss, loss_settings, target = draw(_loss_of())
     optimizer = draw(st.sampled_from(["SGD", "Adam", "AdamW"]))

@@ -18,6 +18,10 @@ _F = torch.nn.functional
 # Activations whose derivative jumps where its argument is zero, so that rounding may choose the other side.
 _KINKS = {_F.relu, _F.leaky_relu, _F.elu, _F.softplus}
 
+_PRODUCTS = {torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm, torch.Tensor.__matmul__}
+_MULTIPLY = {torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__}
+_DIVIDE = {torch.div, torch.Tensor.div, torch.Tensor.__truediv__}
+
 
 class _Linear(torch.autograd.Function):
     """A linear layer that hands on sums of absolute products, of all that its input was added up from."""
@@ -63,13 +67,14 @@ class Scales:
     gradients: list[torch.Tensor]
     loss: float
     is_close_to_kink: bool
+    is_at_jump: bool
 
 
 class _Mode(TorchFunctionMode):
     def __init__(self, margin: float):
         super().__init__()
         self.margin = margin
-        self.is_close = False
+        self.is_close = self.is_at_jump = False
         self.magnitudes: dict[int, torch.Tensor] = {}
         self._alive: list[torch.Tensor] = []
 
@@ -81,32 +86,50 @@ class _Mode(TorchFunctionMode):
         if func is _F.linear:
             x, weight, *rest = args
             bias = rest[0] if rest else kwargs.get("bias")
-            y = _Linear.apply(x, weight, bias, self.magnitude(x))
-            size = self.magnitude(x) @ weight.detach().abs().T
-            return self._known(y, size if bias is None else size + bias.detach().abs())
+            return self._linear(x, weight, bias)
+        if func in _PRODUCTS:
+            return self._linear(args[0], args[1].T, None)
         if func in _KINKS:
-            self._look(args[0], kwargs)
-        watched = tuple(self._watched(arg) for arg in args)
-        y = func(*watched, **kwargs)
-        if isinstance(y, torch.Tensor) and y.requires_grad and y.is_floating_point():
-            sizes = [self.magnitude(arg) for arg in _tensors(args)]
-            # Within a factor: the derivative of an activation is about 1 at most.
-            size = torch.cat(sizes, 1) if func is torch.cat else _sum(sizes, y)
-            self._known(y, torch.maximum(size, y.detach().abs()) if size.shape == y.shape else y.detach().abs())
+            self._look(func, *args[: 3 if func is _F.softplus else 1])
+        rows = next((arg.shape for arg in _tensors(args) if arg.dim() == 2), None)
+        y = func(*(self._watched(arg, rows) for arg in args), **kwargs)
+        if isinstance(y, torch.Tensor) and y.requires_grad and y.dim() == 2:
+            self._known(y, torch.maximum(self._size(func, args, y.detach()), y.detach().abs()))
         return y
 
-    def _look(self, x, kwargs):
-        at = x.detach()
-        if "threshold" in kwargs or "beta" in kwargs:
-            scaled = at * kwargs.get("beta", 1.0)
-            at = (scaled - kwargs.get("threshold", 20.0)) if float(kwargs.get("threshold", 20.0)) < 20.0 else at + 1e300
-        self.is_close |= bool((at.abs() < self.margin * self.magnitude(x)).any())
+    def _linear(self, x, weight, bias):
+        y = _Linear.apply(x, weight, bias, self.magnitude(x))
+        size = self.magnitude(x) @ weight.detach().abs().T
+        return self._known(y, size if bias is None else size + bias.detach().abs())
 
-    def _watched(self, arg):
+    def _size(self, func, args, y):
+        """Return what a result was added up from, within a factor: an activation's derivative is about 1 at most."""
+        sizes = [self.magnitude(arg) for arg in _tensors(args)]
+        if func is torch.cat:
+            return torch.cat(sizes, 1)
+        if len(sizes) == 2 and func in _MULTIPLY:
+            return sizes[0] * sizes[1]
+        if len(sizes) == 2 and func in _DIVIDE:
+            return (sizes[0] + y.abs() * sizes[1]) / args[1].detach().abs()
+        return sum(sizes, start=torch.zeros_like(y))
+
+    def _look(self, func, x, *settings):
+        at = x.detach()
+        if func is _F.softplus:
+            beta, threshold = settings
+            # Beyond the usual threshold the two sides are the same to all digits.
+            at = at * beta - threshold if threshold < 20 else torch.ones_like(at)
+        close = bool((at.abs() < self.margin * (self.magnitude(x))).any())
+        self.is_close |= close
+        self.is_at_jump |= close and func is _F.softplus
+
+    def _watched(self, arg, rows):
         if isinstance(arg, torch.Tensor):
-            return _Absolute.apply(arg) if arg.requires_grad else arg
+            # A parameter of its own for each row first: its gradients are absolute before they are summed.
+            every = arg.expand(rows) if rows is not None and arg.dim() < 2 else arg
+            return _Absolute.apply(every) if arg.requires_grad else arg
         if isinstance(arg, (list, tuple)):
-            return type(arg)(self._watched(one) for one in arg)
+            return type(arg)(self._watched(one, rows) for one in arg)
         return arg
 
     def _known(self, y, size):
@@ -121,14 +144,6 @@ def _tensors(args):
             yield arg
         elif isinstance(arg, (list, tuple)):
             yield from _tensors(arg)
-
-
-def _sum(sizes, y):
-    total = torch.zeros_like(y)
-    for size in sizes:
-        if size.dim() <= y.dim():
-            total = total + size
-    return total
 
 
 def scales_of(model, X, y, row_loss, weight, output_gradient, margin: float) -> Scales:
@@ -156,7 +171,7 @@ def scales_of(model, X, y, row_loss, weight, output_gradient, margin: float) -> 
     g = (g * (per_row / normaliser).reshape(-1, 1)).abs() + output_gradient.abs()
     found = torch.autograd.grad(output, parameters, g, allow_unused=True)
     gradients = [torch.zeros_like(p) if one is None else one for p, one in zip(parameters, found, strict=True)]
-    return Scales(gradients, float((g * size).sum()), mode.is_close or close)
+    return Scales(gradients, float((g * size).sum()), mode.is_close or close, mode.is_at_jump)
 
 
 def _loss_terms(row_loss, x, size, y, margin):

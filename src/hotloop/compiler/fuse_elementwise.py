@@ -55,6 +55,10 @@ def _side_by_side(operations: list[Operation]) -> list[Reduction]:
     return [*reductions, *(Reduction(operation) for operation in sums.values())]
 
 
+def _is_comparison(operation: Operation) -> bool:
+    return operation.type.element == "bool"
+
+
 @dataclass
 class _OpenKernel:
     axis: Axis | None
@@ -179,7 +183,7 @@ class _Fusion:
 
     def _sink_operation(self, phase: _OpenPhase, place: int, operation: Operation) -> None:
         users = self._users(phase, operation.name)
-        if operation.type.element == "bool":
+        if _is_comparison(operation):
             self._compare_again(operation)
             if place not in users:
                 phase.kernels[place].operations.remove(operation)
@@ -204,8 +208,13 @@ class _Fusion:
                     self._insert(phase.kernels[user], operation)
 
     def _insert(self, kernel: _OpenKernel, operation: Operation) -> None:
-        """Put an operation before all others but the contraction."""
-        kernel.operations.insert(1 if kernel.operations[0].op == "contract" else 0, operation)
+        """Put an operation before all others but the contraction, and what it needs of the others before it."""
+        # Comparisons are in several kernels; where this one comes from, theirs was known too.
+        needed = [other for other in kernel.operations if other.name in operation.operands and _is_comparison(other)]
+        for other in (operation, *needed):
+            if other in kernel.operations:
+                kernel.operations.remove(other)
+            kernel.operations.insert(1 if kernel.operations and kernel.operations[0].op == "contract" else 0, other)
 
     def _feeds_contraction(self, phase: _OpenPhase, place: int, operation: Operation) -> bool:
         return operation.name in phase.kernels[place].operations[0].operands
