@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help lesson test timing check lint types contracts unit format test-lowest clean
+.PHONY: help lesson test timing fuzz check lint types contracts unit format test-lowest clean
 
 help:               ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ test: .venv/installed-for-tests   ## lint, types, import contracts, tests with c
 timing: .venv/installed-for-tests   ## promises about wall-clock time, on a machine that does nothing else
 	$(BIN)/pytest -q -m timing
 	$(BIN)/python benchmarks/eager_against_loop.py
+
+fuzz: .venv/installed-for-tests   ## 2,000 random training tasks, compiled code against torch; prints seeds of failures
+	$(BIN)/python tests/fuzz $(FUZZ)
 
 check: .venv/installed-for-tests   ## the quick part: all but the slow tests
 	$(MAKE) --no-print-directory lint types contracts

@@ -42,7 +42,7 @@ def test_a_signal_outside_an_import_unwinds(number, stopped_by):
 
 
 @pytest.mark.parametrize(("number", "exit_code"), SIGNALS)
-@pytest.mark.parametrize("library", ["cyclopts", "polars", "torch"])
+@pytest.mark.parametrize("library", ["cyclopts", "polars", "llvmlite", "torch"])
 def test_a_signal_during_start_up_is_one_line(tmp_path, library, number, exit_code):
     # The library's first lines are run, and then the signal arrives, as if a person had been that quick.
     code = (
@@ -54,12 +54,15 @@ def test_a_signal_during_start_up_is_one_line(tmp_path, library, number, exit_co
         "            os.kill(os.getpid(), int(sys.argv[2]))\n"
         "sys.meta_path.insert(0, Signalling())\n"
         "from hotloop.cli import main\n"
-        "main(['train', 'iris', '--epochs', '3', '--no-plot', '--print-every', '0'])\n"
+        "main(['train', 'flowers.csv', '--epochs', '3', '--no-plot', '--print-every', '0', *sys.argv[3:]])\n"
     )
-    command = [sys.executable, "-c", code, library, str(int(number))]
+    flowers = "a,b\n" + "1,x\n2,y\n" * 20
+    (tmp_path / "flowers.csv").write_text(flowers)
+    engine = ["--engine", "eager"] if library == "torch" else []
+    command = [sys.executable, "-c", code, library, str(int(number)), *engine]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (exit_code, LINE)
-    assert not list(tmp_path.glob("runs/iris*"))
+    assert not list(tmp_path.glob("runs/flowers*"))
 
 
 @pytest.mark.parametrize(("number", "exit_code"), SIGNALS)

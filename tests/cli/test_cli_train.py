@@ -151,7 +151,8 @@ def test_each_setting_of_the_recipe_can_be_given(hotloop_cli, houses):
         (["train", "iris", "--scaling", "big"], 2, "big"),
         (["train", "iris", "--device", "gpu"], 2, "not a device"),
         (["train", "iris", "--device", "xpu"], 1, "there is no device 'xpu'"),
-        (["train", "iris", "--engine", "native"], 1, "native"),
+        (["train", "iris", "--engine", "graph"], 1, "no such engine"),
+        (["train", "iris", "--engine", "native", "--optimizer", "rmsprop"], 1, "RMSprop"),
         (["train", "iris", "--engine", "egaer"], 2, "Did you mean 'eager'?"),
         (["train", "iris", "--threads", "0"], 2, "threads"),
         (["train", "iris", "--threads", "100000"], 2, "at most 1024"),
@@ -201,7 +202,8 @@ def test_a_diverged_run_is_saved_and_said(hotloop_cli, tmp_path):
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_and_resumed_equals_never_stopped(tmp_path, number, exit_code):
-    arguments = [HOTLOOP, "train", "iris", "--epochs", "3000", "--no-plot"]
+    # A line for each epoch fills the pipe: the run waits there until the signal has been sent.
+    arguments = [HOTLOOP, "train", "iris", "--epochs", "9000", "--print-every", "1", "--no-plot"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
@@ -263,6 +265,20 @@ def test_first_output_within_half_a_second_and_without_heavy_imports(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(("arguments", "most_s"), [(["--no-plot"], 0.5), ([], 1.2)])
+def test_the_lesson_takes_no_longer_than_this(tmp_path, arguments, most_s):
+    """20,000 epochs, the whole process, with compiled code and Python's byte code in their caches."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    times_s = []
+    for _ in range(6):
+        started_s = time.perf_counter()
+        command = [HOTLOOP, "train", "iris", *arguments]
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+        times_s.append(time.perf_counter() - started_s)
+    assert sorted(times_s[1:])[2] < most_s
 
 
 def test_first_weights_do_not_depend_on_torch_s_generator(in_process, tmp_path):

@@ -42,7 +42,9 @@ def check(name: str, level: str) -> None:
 def main() -> None:
     """Check the functions named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=sorted(vector_math.__all__))
+    parser.add_argument(
+        "names", nargs="*", default=sorted(set(vector_math.__all__) - {"exp_up_to_zero", "log_from_one"})
+    )
     parser.add_argument("--level", default=host_levels()[0], choices=host_levels())
     arguments = parser.parse_args()
     for name in arguments.names:

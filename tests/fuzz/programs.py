@@ -100,8 +100,7 @@ class Built:
         return torch.optim.lr_scheduler.StepLR(self.optimizer, 1, 0.5)
 
 
-# -- networks
-# -----------------------------------------------------------------------------------------------------------
+# -- networks ---------------------------------------------------------------------------------------------------------
 
 
 class Residual(torch.nn.Module):
@@ -247,8 +246,7 @@ def _target(case: Case, count: int, generator: torch.Generator, dtype: torch.dty
     return torch.randn(count, outputs, generator=generator, dtype=torch.float64).to(dtype)
 
 
-# -- strategies
-# ---------------------------------------------------------------------------------------------------------
+# -- strategies -------------------------------------------------------------------------------------------------------
 
 _NUMBERS = {
     "negative_slope": (0.01, 0.3, -0.2, 1.0, 0.0, 2.5),
@@ -266,7 +264,8 @@ def _activation(draw) -> tuple[str, Settings]:
     return row.module, tuple(item for item in settings if item[1] != row.defaults[item[0]])
 
 
-_width = st.integers(1, 70) | st.integers(1, 9)
+def _width(widest: int) -> st.SearchStrategy[int]:
+    return st.integers(1, widest) | st.integers(1, 9)
 
 
 @st.composite
@@ -320,7 +319,12 @@ def _group(draw, optimizer: str) -> Settings:
 
 @st.composite
 def cases(
-    draw, *, levels: tuple[str | None, ...] = (None,), shapes: tuple[str, ...] = SHAPES, dtype: str | None = None
+    draw,
+    *,
+    levels: tuple[str | None, ...] = (None,),
+    shapes: tuple[str, ...] = SHAPES,
+    dtype: str | None = None,
+    widest: int = 70,
 ) -> Case:
     """Draw a case.
 
@@ -331,12 +335,12 @@ def cases(
     shapes : tuple of str
         Of networks.
     dtype : str, optional
+    widest : int
+        Features and layers; what compiles longest.
     """
     shape = draw(st.sampled_from(shapes))
-    n_layers = (
-        draw(st.integers(1, 4)) if shape == "sequential" else draw(st.integers(2, 4)) if shape == "residual" else 3
-    )
-    widths = tuple((draw(_width), draw(st.integers(0, 3)) > 0) for _ in range(n_layers))
+    n_layers = draw(st.integers(*{"sequential": (1, 4), "residual": (2, 4)}.get(shape, (3, 3))))
+    widths = tuple((draw(_width(widest)), draw(st.integers(0, 3)) > 0) for _ in range(n_layers))
     n_activations = {"sequential": n_layers - 1, "residual": n_layers - 1}.get(shape, 1)
     activations = tuple(draw(_activation()) for _ in range(n_activations))
     loss, loss_settings, target = draw(_loss_of())
@@ -344,7 +348,7 @@ def cases(
     rows = draw(st.integers(1, 300) | st.integers(1, 40))
     batch_size = draw(st.none() | st.integers(1, rows) | st.integers(1, min(rows, 40)))
     case = Case(
-        n_features=draw(_width),
+        n_features=draw(_width(widest)),
         widths=widths,
         activations=activations,
         shape=shape,

@@ -30,11 +30,11 @@ def fresh(seed=3):
 
 def test_settings_are_those_of_fit():
     parameters = list(inspect.signature(hotloop.fit).parameters.values())[3:]
-    fields = dataclasses.fields(Settings)
-    assert [p.name for p in parameters] == [f.name for f in fields]
-    for parameter, field in zip(parameters, fields, strict=True):
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    assert {p.name for p in parameters} == fields.keys()
+    for parameter in parameters:
         missing = parameter.default is inspect.Parameter.empty
-        assert field.default is (dataclasses.MISSING if missing else parameter.default)
+        assert fields[parameter.name].default is (dataclasses.MISSING if missing else parameter.default)
 
 
 @pytest.mark.parametrize("every", [1, 5, 23, 100])
@@ -95,8 +95,14 @@ def test_callbacks_stand_at_whole_epochs_and_may_change_weights_and_rates(classe
     for _ in range(4):
         train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=5)
         halve(type("Moment", (), {"model": twins.by_hand, "optimizer": twins.optimizer_by_hand}))
-    hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=20, callbacks=[halve])
+    hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=20, callbacks=[halve], engine="eager")
     twins.assert_equal()
+    native = Twins(mlp, lambda m: optim.SGD(m.parameters(), lr=0.1, momentum=0.9))
+    run = hotloop.fit(native.model, X, y, loss=loss, optimizer=native.optimizer, epochs=20, callbacks=[halve])
+    assert run.engine == "native"
+    assert native.optimizer.param_groups[0]["lr"] == twins.optimizer.param_groups[0]["lr"]
+    for ours, eager in zip(native.model.parameters(), twins.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, eager)
 
 
 def test_a_callback_that_raises_leaves_the_model_at_its_epoch(classes):
@@ -237,7 +243,9 @@ def test_small_steps_use_one_thread_and_large_ones_torch_s_number(classes):
 def test_the_run_is_plain_data_that_says_what_happened(classes):
     model = fresh()
     run = fit(model, *classes, batch_size=8)
-    assert (run.engine, run.device, run.stopped, run.epochs, run.prepare_s) == ("eager", "cpu", "finished", 23, 0)
+    assert (run.engine, run.device, run.stopped, run.epochs) == ("native", "cpu", "finished", 23)
+    assert 0 < run.prepare_s < 60
+    assert fit(fresh(), *classes, batch_size=8, engine="eager").prepare_s == 0
     assert "cpu, since" in run.why
     assert 0 < run.duration_s < 60
     assert run.settings["optimizer"] == "Adam"

@@ -1,4 +1,4 @@
-"""``hotloop.fit`` leaves what the loop by hand leaves: weights, optimizer and schedule, bit for bit, on the CPU."""
+"""The eager engine leaves what the loop by hand leaves: weights, optimizer and schedule, bit for bit, on the CPU."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 
 import hotloop
+
+# Compiled code follows torch within rounding only: see tests/fuzz.
+fit = partial(hotloop.fit, engine="eager")
 
 OPTIMIZERS = {
     "sgd": lambda m: optim.SGD(m.parameters(), lr=0.1),
@@ -48,7 +51,7 @@ def test_every_optimizer(classes, optimizer, batches):
     twins = Twins(mlp, OPTIMIZERS[optimizer])
     loss, settings = nn.CrossEntropyLoss(), BATCHES[batches]
     expected = train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=12, **settings)
-    run = hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=12, **settings)
+    run = fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=12, **settings)
     np.testing.assert_allclose(run.losses, expected, rtol=1e-12)
     twins.assert_equal()
     assert run.epochs == 12
@@ -93,9 +96,7 @@ def test_every_schedule(classes, schedule, batches):
         schedule=twins.schedule_by_hand,
         **settings,
     )
-    run = hotloop.fit(
-        twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=15, schedule=twins.schedule, **settings
-    )
+    run = fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=15, schedule=twins.schedule, **settings)
     np.testing.assert_allclose(run.losses, expected, rtol=1e-12)
     twins.assert_equal()
 
@@ -112,7 +113,7 @@ def test_plateau_looks_at_the_validation_loss(classes):
         schedule=twins.schedule_by_hand,
         metric=lambda model: loss(model(X[:9]), y[:9] * 0).item(),
     )
-    hotloop.fit(
+    fit(
         *(twins.model, X, y),
         loss=loss,
         optimizer=twins.optimizer,
@@ -146,7 +147,7 @@ def test_every_loss(request, name):
     X, y = request.getfixturevalue(kind)
     twins = Twins(lambda: mlp(n_out=3 if kind == "classes" else 1), partial(sgd, lr=0.01))
     expected = train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=10)
-    run = hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=10)
+    run = fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=10)
     np.testing.assert_array_equal(run.losses, expected)
     twins.assert_equal()
 
@@ -157,7 +158,7 @@ def test_binary_labels_as_integers(classes):
     target = (y == 1).long()[:, None]
     loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))
     train_by_hand(twins.by_hand, X, target.float(), loss=loss, optimizer=twins.optimizer_by_hand, epochs=10)
-    run = hotloop.fit(twins.model, X, target, loss=loss, optimizer=twins.optimizer, epochs=10)
+    run = fit(twins.model, X, target, loss=loss, optimizer=twins.optimizer, epochs=10)
     twins.assert_equal()
     assert any("y was converted from int64 to float32" in note for note in run.notes)
 
@@ -167,7 +168,7 @@ def test_clipping(classes):
     twins = Twins(mlp, sgd)
     loss, settings = nn.CrossEntropyLoss(), {"clip_grad_norm": 0.05, "batch_size": 8, "seed": 1}
     train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=8, **settings)
-    hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=8, **settings)
+    fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=8, **settings)
     twins.assert_equal()
 
 
@@ -198,7 +199,7 @@ def test_an_odd_module_in_the_mode_found(classes, batches, training):
     twins = Twins(lambda: Odd().train(training), sgd)
     loss, settings = nn.CrossEntropyLoss(), BATCHES[batches]
     train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=6, **settings)
-    hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=6, **settings)
+    fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=6, **settings)
     twins.assert_equal()
     assert twins.model.training is training
 
@@ -209,7 +210,7 @@ def test_embeddings_look_up_integers():
     twins = Twins(lambda: nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(8, 3)), sgd)
     loss = nn.CrossEntropyLoss()
     train_by_hand(twins.by_hand, tokens, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=6)
-    hotloop.fit(twins.model, tokens.numpy().astype("int32"), y, loss=loss, optimizer=twins.optimizer, epochs=6)
+    fit(twins.model, tokens.numpy().astype("int32"), y, loss=loss, optimizer=twins.optimizer, epochs=6)
     twins.assert_equal()
 
 
@@ -217,7 +218,7 @@ def test_float64_models_train_in_float64(numbers):
     X, y = (tensor.double() for tensor in numbers)
     twins = Twins(lambda: mlp(n_out=1).double(), partial(sgd, lr=0.01))
     expected = train_by_hand(twins.by_hand, X, y, loss=nn.MSELoss(), optimizer=twins.optimizer_by_hand, epochs=6)
-    run = hotloop.fit(twins.model, X.numpy(), y.numpy(), loss=nn.MSELoss(), optimizer=twins.optimizer, epochs=6)
+    run = fit(twins.model, X.numpy(), y.numpy(), loss=nn.MSELoss(), optimizer=twins.optimizer, epochs=6)
     np.testing.assert_array_equal(run.losses, expected)
     assert run.notes == ()
     twins.assert_equal()
@@ -229,7 +230,7 @@ def test_going_on_with_the_same_optimizer_equals_one_long_run(classes):
     loss = nn.CrossEntropyLoss()
     train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=30)
     for epochs in (11, 19):
-        hotloop.fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=epochs)
+        fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=epochs)
     twins.assert_equal()
 
 
@@ -251,7 +252,7 @@ def test_sample_weights_are_the_weighted_mean(classes, batches):
             twins.optimizer_by_hand.step()
             total += value.item() * weight[rows].sum().item()
         expected.append(total / weight.sum().item())
-    run = hotloop.fit(
+    run = fit(
         *(twins.model, X, y),
         loss=nn.CrossEntropyLoss(),
         optimizer=twins.optimizer,
@@ -271,8 +272,8 @@ def test_whole_weights_equal_repeated_rows(numbers):
     weighted = copy.deepcopy(repeated)
     kwargs = {"loss": nn.MSELoss(), "epochs": 20}
     rows = torch.repeat_interleave(torch.arange(len(X)), counts)
-    hotloop.fit(repeated, X[rows], y[rows], optimizer=sgd(repeated, 0.01), **kwargs)
-    hotloop.fit(weighted, X, y, optimizer=sgd(weighted, 0.01), sample_weight=counts, **kwargs)
+    fit(repeated, X[rows], y[rows], optimizer=sgd(repeated, 0.01), **kwargs)
+    fit(weighted, X, y, optimizer=sgd(weighted, 0.01), sample_weight=counts, **kwargs)
     for ours, theirs in zip(weighted.parameters(), repeated.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -283,7 +284,7 @@ def test_hooks_run_once_a_step(classes):
     model.register_forward_pre_hook(lambda *_: calls.append("pre"))
     model[0].register_forward_hook(lambda *_: calls.append("forward"))
     model[2].register_full_backward_hook(lambda *_: calls.append("backward"))
-    hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=4, batch_size=20)
+    fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=4, batch_size=20)
     assert calls == ["pre", "forward", "backward"] * 8
     assert equal(hotloop.fit.__kwdefaults__["engine"], "auto")
 
@@ -293,7 +294,7 @@ def test_hooks_on_all_modules_run_once_a_step(classes):
     model, calls = mlp(), []
     handle = nn.modules.module.register_module_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     try:
-        hotloop.fit(model, X, y, loss=lambda o, t: nn.functional.cross_entropy(o, t), optimizer=sgd(model), epochs=2)
+        fit(model, X, y, loss=lambda o, t: nn.functional.cross_entropy(o, t), optimizer=sgd(model), epochs=2)
     finally:
         handle.remove()
     assert calls == ["Linear", "Tanh", "Linear", "Sequential"] * 2
@@ -305,9 +306,7 @@ def test_the_same_seed_gives_the_same_rows_and_no_seed_draws_one(classes):
     def train(**seed):
         torch.manual_seed(9)
         model = mlp()
-        return hotloop.fit(
-            model, X, y, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=3, batch_size=8, **seed
-        )
+        return fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=3, batch_size=8, **seed)
 
     drawn = train()
     assert train(seed=drawn.seed).losses.tolist() == drawn.losses.tolist() == train().losses.tolist()

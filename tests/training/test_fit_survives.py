@@ -343,7 +343,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(classes, tmp_path, mon
     monkeypatch.setattr(loop, "_CHUNK_S", 0.0)
     settings = {"loss": nn.CrossEntropyLoss(), "epochs": 12, "checkpoint": tmp_path / "state"}
     model = fresh()
-    run = hotloop.fit(model, X, y, optimizer=optim.SGD(model.parameters(), 0.1), **settings)
+    run = hotloop.fit(model, X, y, optimizer=optim.SGD(model.parameters(), 0.1), engine="eager", **settings)
     assert (run.stopped, run.epochs) == ("finished", 12)
     assert len(attempts) > 4
     (note,) = run.notes

@@ -152,7 +152,7 @@ def test_torch_takes_over_where_it_is_asked_for_or_needed(monkeypatch):
     training = prepare_table_training(tables.read("iris"), dataclasses.replace(IRIS, epochs=3, optimizer="rmsprop"))
     run = training.run()
     assert run.engine == "eager"
-    assert "native cannot" in run.why
+    assert "RMSprop" in run.why
     # A step that would occupy a GPU, on a machine where there may be one.
     wide = dataclasses.replace(IRIS, epochs=1, hidden=(700, 700))
     monkeypatch.setattr("hotloop.hardware.may_have_accelerator", lambda: True)
@@ -191,6 +191,15 @@ def test_memory_is_asked_for_before_weights_are_drawn(monkeypatch):
     monkeypatch.setattr("hotloop.hardware.free_memory_bytes", lambda device: 100)
     monkeypatch.setattr(train_table, "_ALWAYS_FREE_BYTES", 0)
     with pytest.raises(hotloop.OutOfMemoryError, match="83 parameters"):
+        prepare_table_training(tables.read("iris"), IRIS).run()
+
+
+def test_what_does_not_fit_is_one_clear_error(monkeypatch):
+    def too_much(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("hotloop.engines.native_layers.CompiledSteps", too_much)
+    with pytest.raises(hotloop.OutOfMemoryError, match="4-10-3 on 120 rows does not fit"):
         prepare_table_training(tables.read("iris"), IRIS).run()
 
 

@@ -186,6 +186,8 @@ def _read_cross_entropy(
     smoothing, ignored = settings["label_smoothing"], settings["ignore_index"]
     if type(smoothing) not in (int, float) or not 0 <= smoothing <= 1:
         raise NotCaptured(where, f"label_smoothing is {smoothing!r}", "use a number from 0 to 1")
+    if not -(1 << 31) <= ignored < 1 << 31:
+        raise NotCaptured(where, f"ignore_index is {ignored}", "use a number of 32 bits")
     if target == "numbers" and ignored >= 0:
         raise NotCaptured(where, "y holds probabilities, and no label to ignore", "leave ignore_index as it is")
     fixed = {}

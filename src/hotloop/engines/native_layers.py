@@ -6,6 +6,7 @@ Weights and the optimizer's slots live in the session's memory. In a :class:`Sta
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.layers_task import LayersTask
-from hotloop.errors import UnsupportedError
+from hotloop.errors import OutOfMemoryError, UnsupportedError
 from hotloop.program.program import Program
 
 __all__ = ["LayersSession", "NativeLayersEngine"]
@@ -68,7 +69,12 @@ class NativeLayersEngine:
         )
         lanes = host_target().lanes(program.element)
         compiled = compile_program(program, batching.shape(len(task.training), lanes))
-        return LayersSession(task, compiled, fixed, batching)
+        with contextlib.suppress(MemoryError):
+            return LayersSession(task, compiled, fixed, batching)
+        raise OutOfMemoryError(
+            f"training a network {task.network} on {len(task.training):,} rows does not fit into memory",
+            do="make the hidden layers narrower, or give a batch_size",
+        )
 
 
 class LayersSession:

@@ -17,6 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hotloop import __version__
 from hotloop.files import publish_directory, seal
 from hotloop.runs.weights import describe, encode
 
@@ -101,11 +104,13 @@ def _task(run: Run) -> str:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    packages = {name: version(name) for name in ("hotloop", "torch", "numpy")}
+    """Versions of what took part: a library that was not even imported had no influence."""
+    optional: tuple[str, ...] = ("torch", "llvmlite")
+    loaded = {name: str(sys.modules[name].__version__) for name in optional if name in sys.modules}
     return {
-        **packages,
+        "hotloop": __version__,
+        "numpy": np.__version__,
+        **loaded,
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "system": sys.platform,
     }
