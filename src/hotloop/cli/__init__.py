@@ -31,6 +31,7 @@ _COMMANDS = (
     ("predict", "hotloop.cli.predict:predict", "Predict with a saved run."),
     ("devices", "hotloop.cli.devices:devices", "Show what machine this is."),
     ("layers", "hotloop.cli.layers:layers", "Show which layers, losses and optimizers are compiled."),
+    ("ir", "hotloop.cli.ir:ir", "Show what the compiler makes of a network."),
 )
 
 _EXIT_USAGE = 2

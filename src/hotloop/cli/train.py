@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json as json_module
 import math
 import os
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from hotloop.cli.one_line import one_line
+from hotloop.cli.recipe_options import override, widths, with_optional
 from hotloop.cli.run_place import RunPlace, run_place
 from hotloop.cli.stopping import stop_at_once, stop_at_whole_steps
 from hotloop.errors import ArgumentError, Interrupted, OutputError
-from hotloop.training.recipes import Recipe, find_recipe
+from hotloop.training.recipes import find_recipe
 
 if TYPE_CHECKING:
     from hotloop.runs import Run
@@ -133,9 +133,9 @@ def train(
     from hotloop.files import check_writable
     from hotloop.training.train_table import prepare_table_training
 
-    chosen = _override(
+    chosen = override(
         find_recipe(recipe, table),
-        hidden=_widths(hidden),
+        hidden=widths(hidden),
         activation=activation,
         optimizer=optimizer,
         learning_rate=learning_rate,
@@ -148,7 +148,7 @@ def train(
         print_every=print_every,
         balanced=None if class_weight is None else class_weight == "balanced",
     )
-    chosen = _with_optional(chosen, batch_size, patience)
+    chosen = with_optional(chosen, batch_size, patience)
     if chosen.print_every < 0:
         raise ArgumentError(f"--print-every is {chosen.print_every}; it must be 0 or more")
     for option, size in (("--learning-rate", chosen.learning_rate), ("--weight-decay", chosen.weight_decay)):
@@ -291,36 +291,6 @@ def _metrics_text(run: Run, n_test: int) -> str:
         r2 = f"R2 {run.metrics['test_r2']:.4f}, " if "test_r2" in run.metrics else ""
         return f"{r2}RMSE {run.metrics['test_rmse']:.4g} on {n_test:,} rows"
     return "no rows were kept for a test"
-
-
-def _override(recipe: Recipe, **given: object) -> Recipe:
-    """Return the recipe with what was given in place of its own."""
-    return dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-
-
-def _with_optional(recipe: Recipe, batch_size: str | None, patience: int | None) -> Recipe:
-    """Return the recipe with settings for which None is a value of its own."""
-    if batch_size is not None:
-        recipe = dataclasses.replace(
-            recipe, batch_size=None if batch_size == "full" else _count(batch_size, "--batch-size")
-        )
-    if patience is not None and patience < 0:
-        raise ArgumentError(f"--patience is {patience}; it must be 0 or more")
-    if patience is not None:
-        recipe = dataclasses.replace(recipe, patience=patience or None)
-    return recipe
-
-
-def _widths(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    return () if text == "none" else tuple(_count(width, "--hidden") for width in text.split(","))
-
-
-def _count(text: str, option: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise ArgumentError(f"{option} takes whole numbers from 1 on, not {text!r}")
-    return int(text)
 
 
 def _safe_name(name: str) -> str:

@@ -19,6 +19,7 @@ __all__ = ["CompiledProgram", "Memory", "Rows"]
 Array = NDArray[Any]
 
 _DTYPES = {"f32": np.float32, "f64": np.float64}
+_PLACES = {name: place for place, name in enumerate(ARGUMENTS)}
 # Vectors are loaded aligned to the widest there are.
 _ALIGNMENT = 64
 
@@ -191,7 +192,7 @@ class Arguments:
         for name, value in values.items():
             self._kept[name] = value
             word = 0 if value is None else value if isinstance(value, int) else value.ctypes.data
-            self._words[ARGUMENTS.index(name)] = word
+            self._words[_PLACES[name]] = word
 
 
 def _frames(compiled: CompiledProgram, batch_rows: int) -> int:

@@ -34,13 +34,9 @@ def _either_nan(lanes: Lanes, b: str, chosen: str) -> str:
 
 
 def _sign(lanes: Lanes, x: str) -> str:
-    signed = lanes.copysign(lanes.constant(1.0), x)
-    # Zero and NaN are their own sign.
-    return lanes.select(lanes.compare("une", lanes.sub(x, x), lanes.constant(0.0)), x, _zero_or(lanes, x, signed))
-
-
-def _zero_or(lanes: Lanes, x: str, signed: str) -> str:
-    return lanes.select(lanes.compare("oeq", x, lanes.constant(0.0)), x, signed)
+    # Zero and NaN are their own sign: nothing is above zero in size.
+    has_sign = lanes.compare("ogt", lanes.abs(x), lanes.constant(0.0))
+    return lanes.select(has_sign, lanes.copysign(lanes.constant(1.0), x), x)
 
 
 def equal_integers(lanes: Lanes, a: str, b: str) -> str:

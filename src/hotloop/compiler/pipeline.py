@@ -119,9 +119,11 @@ def _compile(program: Program, rows: RowsShape, target: Target) -> CompiledProgr
         from hotloop.compiler.emit_run import emit_program
 
         plan = lower(program, rows, target, watch)
-        ir = emit_program(plan, target)
+        with watch.timed("emit_program"):
+            ir = emit_program(plan, target)
         watch.code("cpu.ll", ir)
-        code = object_code(ir, target)
+        with watch.timed("object_code"):
+            code = object_code(ir, target)
         watch.machine_code(ir, target)
         cache.put(key, code)
     return CompiledProgram(program, Layout.of(program, lanes), lanes, link(code))

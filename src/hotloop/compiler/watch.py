@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hotloop.compiler.machine_code import assembly, optimised_ir
@@ -35,13 +36,18 @@ class Watch:
         """Pass stages on, telling how long each took and what it changed."""
         number, started_s = 0, time.perf_counter()
         for name, stage in stages:
-            seconds = time.perf_counter() - started_s
-            if self._level >= 2:
-                _tell(f"{name}: {seconds * 1e3:.2f} ms")
+            self._tell_time(name, time.perf_counter() - started_s)
             if self.wants_all_stages:
                 self._show(number, name, str(stage))
             yield name, stage
             number, started_s = number + 1, time.perf_counter()
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Tell how long the body took."""
+        started_s = time.perf_counter()
+        yield
+        self._tell_time(name, time.perf_counter() - started_s)
 
     def check(self, name: str, program: Program) -> None:
         """Verify what a pass made; a mistake is told with the pass's name.
@@ -71,6 +77,10 @@ class Watch:
         if self._directory is not None or self._level >= 4:
             self.code("cpu.opt.ll", optimised_ir(ir, target))
             self.code("cpu.s", assembly(ir, target))
+
+    def _tell_time(self, name: str, seconds: float) -> None:
+        if self._level >= 2:
+            _tell(f"{name}: {seconds * 1e3:.2f} ms")
 
     def _show(self, number: int, name: str, text: str) -> None:
         if self._level >= 3 and number and text != self._before:

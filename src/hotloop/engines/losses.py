@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class RowLoss:
         "classes" or "elements".
     reduction : str
         "mean" or "sum", as the loss given had it.
-    each : callable
-        The same loss with ``reduction="none"``.
+    loss : callable
+        As given.
     class_weight : tensor of shape (classes,), optional
     ignore_index : int
     """
@@ -84,7 +84,7 @@ class RowLoss:
     name: str
     kind: str
     reduction: str
-    each: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    loss: Callable[..., Any]
     class_weight: torch.Tensor | None
     ignore_index: int
 
@@ -99,8 +99,6 @@ class RowLoss:
         if isinstance(loss, torch.nn.Module):
             if type(loss) is not getattr(torch.nn, name, None):
                 return None
-            each: Any = copy.copy(loss)
-            each.reduction = "none"
             settings: Mapping[str, Any] = {
                 key: getattr(loss, key, None) for key in ("reduction", "weight", "ignore_index")
             }
@@ -111,16 +109,26 @@ class RowLoss:
             settings = loss.keywords if isinstance(loss, partial) else {}
             if not _SIMPLE_SETTINGS[_KINDS[name]].issuperset(settings):
                 return None
-            each = partial(loss, reduction="none")
         ignore_index = settings.get("ignore_index")
         return cls(
             name=name,
             kind=_KINDS[name],
             reduction=settings.get("reduction") or "mean",
-            each=each,
+            loss=loss,
             class_weight=settings.get("weight") if _KINDS[name] == "classes" else None,
             ignore_index=-100 if ignore_index is None else ignore_index,
         )
+
+    @cached_property
+    def each(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The same loss with ``reduction="none"``."""
+        import torch
+
+        if not isinstance(self.loss, torch.nn.Module):
+            return partial(self.loss, reduction="none")
+        each = copy.copy(self.loss)
+        each.reduction = "none"  # type: ignore[assignment]
+        return each
 
     def total(self, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         """Return the sum of the rows' losses, each times its weight; a scalar."""

@@ -89,7 +89,7 @@ class NativeSession:
         self._others_are_finite = all(map(is_finite, others))
         validation = None if task.validation is None else _rows(task.validation)
         self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
-        self.adopt()
+        self._take()
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
         """Do the next steps; see :class:`hotloop.engines.interface.Session`."""
@@ -169,6 +169,8 @@ class NativeSession:
                 if parameter.requires_grad:
                     parameter.copy_(torch.from_numpy(memory.weight(name)).view(parameter.shape))
         for number, group in enumerate(self._groups):
+            if not group.rule.slots:
+                continue
             slots = {
                 slot: np.concatenate([memory.slot(number, slot, name) for name in self._names(number)])
                 for slot in group.rule.slots
@@ -177,10 +179,14 @@ class NativeSession:
 
     def adopt(self) -> None:
         """Take weights, slots and settings from model and optimizer; see :class:`hotloop.engines.interface.Session`."""
+        self._groups = [read_group_again(self._task.optimizer, group) for group in self._groups]
+        self._take()
+
+    def _take(self) -> None:
+        """Take weights and slots from model and optimizer."""
         memory = self._steps.memory
         for name, parameter in self._captured.weights.items():
             memory.weight(name)[:] = parameter.detach().reshape(-1).numpy()
-        self._groups = [read_group_again(self._task.optimizer, group) for group in self._groups]
         self._adopted_at = self.step
         self._is_published = True
         for number, group in enumerate(self._groups):

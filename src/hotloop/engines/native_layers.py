@@ -24,7 +24,7 @@ from hotloop.engines.layers_task import LayersTask
 from hotloop.errors import OutOfMemoryError, UnsupportedError
 from hotloop.program.program import Program
 
-__all__ = ["LayersSession", "NativeLayersEngine"]
+__all__ = ["LayersSession", "NativeLayersEngine", "batching_of", "program_of"]
 
 _Arrays = dict[str, NDArray[Any]]
 
@@ -47,7 +47,7 @@ class NativeLayersEngine:
     def refusal(self, task: LayersTask) -> UnsupportedError | None:
         """Return why the task cannot be compiled, or None; see :class:`hotloop.engines.interface.Engine`."""
         try:
-            _capture(task)
+            program_of(task)
             host_target()
         except UnsupportedError as error:
             return error
@@ -59,14 +59,8 @@ class NativeLayersEngine:
 
     def prepare(self, task: LayersTask) -> LayersSession:
         """Return a session at step 0; see :class:`hotloop.engines.interface.Engine`."""
-        program, fixed = _capture(task)
-        batching = Batching(
-            batch_size=task.batch_size,
-            steps_per_epoch=task.steps_per_epoch,
-            is_shuffled=task.shuffle,
-            is_full=not task.shuffle and task.batch_size >= len(task.training),
-            seed=task.seed,
-        )
+        program, fixed = program_of(task)
+        batching = batching_of(task)
         lanes = host_target().lanes(program.element)
         compiled = compile_program(program, batching.shape(len(task.training), lanes))
         with contextlib.suppress(MemoryError):
@@ -167,11 +161,29 @@ class LayersSession:
             view(own)[:] = values[name].reshape(-1)
 
 
-def _capture(task: LayersTask) -> tuple[Program, _Arrays]:
+def program_of(task: LayersTask) -> tuple[Program, Mapping[str, NDArray[Any]]]:
+    """Return the program of a task, and its inputs of role "fixed".
+
+    Raises
+    ------
+    UnsupportedError
+        If it cannot be captured.
+    """
     return capture_network(
         task.network,
         task=task.output,
         class_weight=task.class_weight,
         rule=task.rule,
         has_validation=task.validation is not None,
+    )
+
+
+def batching_of(task: LayersTask) -> Batching:
+    """Return how the task's epochs are cut into steps."""
+    return Batching(
+        batch_size=task.batch_size,
+        steps_per_epoch=task.steps_per_epoch,
+        is_shuffled=task.shuffle,
+        is_full=not task.shuffle and task.batch_size >= len(task.training),
+        seed=task.seed,
     )

@@ -6,6 +6,7 @@ Conversions are said once, in the run's notes; nothing is ever broadcast or gues
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -145,12 +146,22 @@ def check_labels(y: torch.Tensor, loss: _Loss, per_row: tuple[int, ...] | None, 
             f"{name} has shape {_shape(rows)} and the model's output {_shape(per_row)}",
             why=f"{row_loss.name} takes one number for each class, and labels of shape {_shape(per_row[1:])}",
         )
-    labels = y[y != row_loss.ignore_index]
-    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= per_row[0]):
+    low, high = _label_range(y)
+    if not 0 <= row_loss.ignore_index < per_row[0] and (low == row_loss.ignore_index or high == row_loss.ignore_index):
+        low, high = _label_range(y[y != row_loss.ignore_index])
+    if low < 0 or high >= per_row[0]:
         raise ArgumentError(
-            f"{name} holds labels from {int(labels.min())} to {int(labels.max())}",
+            f"{name} holds labels from {low} to {high}",
             why=f"the model has {per_row[0]} outputs, for labels 0 to {per_row[0] - 1}",
         )
+
+
+def _label_range(labels: torch.Tensor) -> tuple[int, int]:
+    """Return the least and the largest label; 0 and 0 where there are none."""
+    if not labels.numel():
+        return 0, 0
+    low, high = labels.aminmax()
+    return int(low), int(high)
 
 
 def try_loss(loss: _Loss, probe: Probe | None, y: torch.Tensor) -> None:
@@ -248,6 +259,9 @@ def _kind(array: np.ndarray[Any, Any]) -> str:
 
 
 def _check_finite(given: torch.Tensor, converted: torch.Tensor, name: str) -> None:
+    # A sum needs no memory, and is finite if all numbers are, unless they are very large.
+    if not converted.is_floating_point() or math.isfinite(float(converted.sum())):
+        return
     finite = converted.isfinite()
     if bool(finite.all()):
         return

@@ -71,6 +71,10 @@ class History:
         taken_s = time.perf_counter() - started_s
         self._due_at_s = started_s + max(_INTERVAL_S, _INTERVAL_PER_COPY * taken_s)
 
+    def forget(self) -> None:
+        """Let go of all copies: training is over."""
+        self._stretches = []
+
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
         """Advance the session and note how."""
         losses = self._session.advance(n_steps, lr_table)

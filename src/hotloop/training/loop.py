@@ -131,6 +131,7 @@ class TrainingLoop(Generic[OwnTask]):
                     self._interrupt()
                 if self._checkpoint is not None and (self.stopped or self._checkpoint.is_due()):
                     self._save(self._checkpoint)
+        self._history.forget()
         self._keep_best()
         self.duration_s = earlier_s + time.perf_counter() - started_s
 

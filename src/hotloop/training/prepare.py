@@ -200,12 +200,14 @@ def _seed(settings: Settings) -> int:
 
 def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
     """What each step's loss adds to its epoch's: its rows' share, or its weights' where rows are weighted."""
+    if task.steps_per_epoch == 1:
+        return lambda epoch: _WHOLE
     ends, uniform = task.epoch.ranges, task.epoch.shares
     row_loss = RowLoss.of(task.loss)
     if row_loss is not None and row_loss.reduction == "sum":
         uniform = np.full(len(ends), 1 / (ends[:, 1] - ends[:, 0]).sum())
     weight = task.training.weight
-    if weight is None or len(ends) == 1 or (row_loss is not None and row_loss.reduction == "sum"):
+    if weight is None or (row_loss is not None and row_loss.reduction == "sum"):
         return lambda epoch: uniform
     row_weight = weight.cpu().numpy().astype(np.float64)
 
@@ -218,6 +220,7 @@ def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
     return weighted
 
 
+_WHOLE = np.ones(1)
 # Trying a model out puts torch's generator back afterwards; no other thread may draw a seed meanwhile.
 _drawing = threading.Lock()
 _in_training: set[int] = set()

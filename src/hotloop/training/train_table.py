@@ -22,7 +22,10 @@ from hotloop.training.recipes import Recipe
 from hotloop.training.settings import RunSettings
 
 if TYPE_CHECKING:
+    from hotloop.engines.layers_task import LayersTask
+    from hotloop.program.optimizers import OptimizerRule
     from hotloop.tables import PreparedTable, Schema, Table
+    from hotloop.training.prepare_layers import PreparedLayers
     from hotloop.training.prepared import Prepared
 
 __all__ = ["TableTraining", "prepare_table_training"]
@@ -80,20 +83,13 @@ class TableTraining:
         Run
             With the table's schema and the test rows' metrics.
         """
-        data, recipe = self.prepared, self.recipe
+        data = self.prepared
         self._check_memory()
-        validates = len(data.X_validation) > 0
-        settings = RunSettings(
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            X_val=data.X_validation if validates else None,
-            y_val=data.y_validation if validates else None,
-            patience=recipe.patience if validates else None,
+        settings = self._settings(
             record_every=record_every,
             device=device,
             engine=engine,
             threads=threads,
-            seed=self.seed,
             progress=progress,
             callbacks=callbacks,
             checkpoint=checkpoint,
@@ -108,6 +104,38 @@ class TableTraining:
             metrics=metrics,
             notes=(*data.notes, *run.notes, *metrics_notes),
             settings={**run.settings, **self._table_settings()},
+        )
+
+    def layers_task(self) -> LayersTask:
+        """Return the task that the native engine would compile.
+
+        Raises
+        ------
+        UnsupportedError
+            If it cannot be compiled.
+        """
+        rule = self.recipe.rule()
+        if rule is None:
+            raise UnsupportedError(
+                f"the optimizer {self.recipe.optimizer} is not compiled",
+                do="use sgd, adam or adamw",
+                see="hotloop layers",
+            )
+        self._check_memory()
+        return self._layers(rule, self._settings(), why_device="nothing is run").task
+
+    def _settings(self, **given: Any) -> RunSettings:
+        """Return the settings that table and recipe decide, and others."""
+        data, recipe = self.prepared, self.recipe
+        validates = len(data.X_validation) > 0
+        return RunSettings(
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            X_val=data.X_validation if validates else None,
+            y_val=data.y_validation if validates else None,
+            patience=recipe.patience if validates else None,
+            seed=self.seed,
+            **given,
         )
 
     def _check_memory(self) -> None:
@@ -130,25 +158,28 @@ class TableTraining:
         rule = self.recipe.rule()
         if settings.engine not in ("auto", "native") or rule is None or (why_device := self._why_cpu(settings)) is None:
             return None
-        from hotloop.training.prepare_layers import prepare_layers
-
-        class_weight = self._class_weight()
         try:
-            return prepare_layers(
-                self.network,
-                self.prepared.X_train,
-                self.prepared.y_train,
-                settings,
-                output="regression" if self.prepared.class_counts is None else "classification",
-                class_weight=None if class_weight is None else class_weight.astype(np.float32),
-                rule=rule,
-                learning_rate=self.recipe.learning_rate,
-                why_device=why_device,
-            )
+            return self._layers(rule, settings, why_device)
         except UnsupportedError:
             if settings.engine == "native":
                 raise
             return None
+
+    def _layers(self, rule: OptimizerRule, settings: RunSettings, why_device: str) -> PreparedLayers:
+        from hotloop.training.prepare_layers import prepare_layers
+
+        class_weight = self._class_weight()
+        return prepare_layers(
+            self.network,
+            self.prepared.X_train,
+            self.prepared.y_train,
+            settings,
+            output="regression" if self.prepared.class_counts is None else "classification",
+            class_weight=None if class_weight is None else class_weight.astype(np.float32),
+            rule=rule,
+            learning_rate=self.recipe.learning_rate,
+            why_device=why_device,
+        )
 
     def _why_cpu(self, settings: RunSettings) -> str | None:
         """Return why to train on the CPU, in a clause, or None where torch must be asked which devices there are."""
