@@ -113,10 +113,9 @@ class _Mode(TorchFunctionMode):
             return (sizes[0] + y.abs() * sizes[1]) / args[1].detach().abs()
         return sum(sizes, start=torch.zeros_like(y))
 
-    def _look(self, func, x, *settings):
+    def _look(self, func, x, beta=1.0, threshold=20.0):
         at = x.detach()
         if func is _F.softplus:
-            beta, threshold = settings
             # Beyond the usual threshold the two sides are the same to all digits.
             at = at * beta - threshold if threshold < 20 else torch.ones_like(at)
         close = bool((at.abs() < self.margin * (self.magnitude(x))).any())
