@@ -260,6 +260,14 @@ _ROWS: list[OpCase] = [
     OpCase(
         "sum",
         (Operand(),),
+        lambda a: a.sum(1),
+        lambda h, x, y, v: h * x.sum("features"),
+        lambda n: {"over": "features"},
+        note="of what no loop makes",
+    ),
+    OpCase(
+        "sum",
+        (Operand(),),
         lambda a: a.sum(0),
         lambda h, x, y, v: (h.sum("features")).sum("rows"),
         lambda n: {"over": "rows"},
@@ -271,6 +279,14 @@ _ROWS: list[OpCase] = [
         lambda a: a.amax(1),
         lambda h, x, y, v: h - apply("largest", h, over="features"),
         lambda n: {"over": "features"},
+    ),
+    OpCase(
+        "largest",
+        (Operand(),),
+        lambda a: a.amax(1),
+        lambda h, x, y, v: h * apply("largest", apply("join", x, x * 2.0, name="joined"), over="joined"),
+        lambda n: {"over": "features"},
+        note="of what is joined",
     ),
     OpCase(
         "square_sum",

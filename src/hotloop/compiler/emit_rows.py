@@ -140,7 +140,7 @@ class _Tile:
             self._local = {}
             for operation in kernel.operations:
                 if operation in sums:
-                    self._accumulate(operation, n, totals)
+                    self._accumulate(operation, feature, n, totals)
                 else:
                     self._emit_operation(operation, kernel, feature, n)
 
@@ -211,10 +211,10 @@ class _Tile:
             return value
         return self._where_live(value, j, 0.0)
 
-    def _accumulate(self, operation: Operation, n: int, totals: dict[tuple[str, int], str]) -> None:
+    def _accumulate(self, operation: Operation, feature: Feature, n: int, totals: dict[tuple[str, int], str]) -> None:
         for j in self._blocks:
             for c in range(n):
-                value = self._local_or_fetch(operation.operands[0], c, j)
+                value = self._fetch(operation.operands[0], feature.plus(c), j, c)
                 key = (operation.name, j)
                 if key not in totals:
                     totals[key] = value
@@ -295,9 +295,6 @@ class _Tile:
         return (inner, size) if axes[-1].name == over else (size, inner)
 
     # -- values ------------------------------------------------------------------------------------------------------
-
-    def _local_or_fetch(self, name: str, c: int, j: int) -> str:
-        return self._local[name, c, j] if (name, c, j) in self._local else self._fetch(name, Feature(c), j)
 
     def _fetch(self, name: str, feature: Feature, j: int, c: int | None = None) -> str:
         """Return a value's register for one feature and one block of rows.
