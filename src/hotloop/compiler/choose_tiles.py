@@ -3,7 +3,8 @@
 A matrix product keeps a tile of its result in registers: m vectors of rows times n features, with m vectors of one
 operand and one number of the other beside it, so that ``m * n + m + 1`` must not exceed the registers (LIBXSMM's rule).
 A gradient keeps p times q sums, and their p + q operands pass by one at a time. Larger tiles load less for each
-product; tiles that divide the whole leave no remainder.
+product; tiles that divide the whole leave no remainder. With few rows, adding up the lanes of a gradient's sums costs
+more than the products: then lanes are features of one operand, which is transposed for that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _MOST_BLOCKS = 8
 _LOAD = 0.3
 _ACROSS_LANES = 45.0
 _TILE_OVERHEAD = 6.0
+# Of a square of lanes, with its loads and stores; and what makes up for more code.
+_TRANSPOSITION = 96.0
+_CLEARLY_LESS = 0.85
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,14 @@ def _passes_once(plan: BlockPlan) -> bool:
 
 
 def _tiled(plan: BlockPlan, target: Target, m: int, blocks: int) -> BlockPlan:
+    lanes = target.lanes(plan.type(plan.block.output("loss")).element)
     phases = tuple(
         replace(
             phase,
             kernels=tuple(replace(kernel, tile=_features_at_once(kernel, m, target)) for kernel in phase.kernels),
-            reductions=tuple(_with_tile(plan, reduction, target.n_registers, blocks) for reduction in phase.reductions),
+            reductions=tuple(
+                _with_tile(plan, reduction, lanes, target.n_registers, blocks) for reduction in phase.reductions
+            ),
         )
         for phase in plan.phases
     )
@@ -118,18 +125,27 @@ def _features_at_once(kernel: Kernel, m: int, target: Target) -> int:
     return next((n for n in range(widest, (2 * even) // 3, -1) if kernel.size % n == 0), even)
 
 
-def _with_tile(plan: BlockPlan, reduction: Reduction, n_registers: int, blocks: int) -> Reduction:
+def _with_tile(plan: BlockPlan, reduction: Reduction, lanes: int, n_registers: int, blocks: int) -> Reduction:
     operation = reduction.operation
     sizes = [plan.type(name).n_features for name in operation.operands]
     if operation.op == "sum":
         return replace(reduction, tile=(min(sizes[0], n_registers // 2), 1))
-    tile = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks)
+    tile, cost = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks)
+    n_vectors = -(-sizes[1] // lanes)
+    q = min(n_vectors, 2)
+    p = min(sizes[0], (n_registers - 1 - q) // (2 * q))
+    transposition = blocks * n_vectors * _TRANSPOSITION * lanes / 16
+    products = sizes[0] * n_vectors * lanes * blocks * (1 + _LOAD * (1 / p + 1 / q))
+    if transposition + products < _CLEARLY_LESS * cost:
+        return replace(reduction, tile=(p, q), lanes_are_features=True)
     return replace(reduction, tile=tile)
 
 
 @lru_cache(maxsize=1024)
-def _best_tile(n_first: int, n_second: int, has_sum: bool, n_registers: int, blocks: int) -> tuple[int, int]:
-    """Return the (p, q) with the lowest estimate of cycles."""
+def _best_tile(
+    n_first: int, n_second: int, has_sum: bool, n_registers: int, blocks: int
+) -> tuple[tuple[int, int], float]:
+    """Return the (p, q) with the lowest estimate of cycles, and that estimate."""
     choices = [
         (p, q)
         for p in range(1, min(n_first, 8) + 1)
@@ -150,4 +166,5 @@ def _best_tile(n_first: int, n_second: int, has_sum: bool, n_registers: int, blo
             + (of_tile(rest_p, rest_q) if rest_p and rest_q else 0)
         )
 
-    return min(choices, key=lambda tile: cost(*tile))
+    best = min(choices, key=lambda tile: cost(*tile))
+    return best, cost(*best)

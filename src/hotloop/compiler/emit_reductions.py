@@ -10,6 +10,11 @@ For the gradient of a weight, ``g.T @ x`` over rows, with a tile of 4 x 4 sums::
 
 Each sum is a vector until the last row; only then are its lanes added up, sixteen sums at a time. The gradient of a
 bias is summed beside the first features of x, while g passes by.
+
+With few rows, adding up lanes costs more than the products. Then lanes are features, of x transposed::
+
+    for each frame, for each row in it:
+      sum[c] += g[c][row] * x[row][16 features]                    one number, in all lanes, times a vector
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hotloop.compiler.across_lanes import sums_across
+from hotloop.compiler.across_lanes import sums_across, transpose
 from hotloop.compiler.function import Feature, Function, Module, frame_bytes, step_places
 from hotloop.compiler.plan import BlockPlan, Reduction
 
@@ -25,15 +30,37 @@ __all__ = ["emit_reductions"]
 
 # Tiles along one operand up to which they are written out.
 _UNROLLED_TILES = 4
+# Rows of a frame whose products are written out, where lanes are features; no frame has fewer.
+_ROWS_WRITTEN_OUT = 2
 
 
 def emit_reductions(module: Module, plan: BlockPlan, number: int, name: str) -> tuple[str, set[str]]:
     """Return the IR of ``void name(ptr arguments, i64 n_blocks)`` and the intrinsics it declares."""
     function = Function(module, name, "ptr %arguments, i64 %n_blocks")
     frames, gradients = function.pointer("frames"), function.pointer("gradients")
-    for reduction in plan.phases[number].reductions:
+    reductions = plan.phases[number].reductions
+    for name in dict.fromkeys(r.operation.operands[-1] for r in reductions if r.lanes_are_features):
+        _emit_transposition(function, plan, name, frames)
+    for reduction in reductions:
         _Sums(function, plan, reduction, frames, gradients).emit()
     return function.text(), function.lanes.declared
+
+
+def _emit_transposition(function: Function, plan: BlockPlan, name: str, frames: str) -> None:
+    """Write each frame's copy of a value in which a row's features lie side by side, padded to whole vectors."""
+    lanes, size, width = function.lanes, plan.type(name).n_features, function.module.width
+    view = plan.view(name)
+    n_vectors = -(-size // width)
+    with lanes.loop(0, "%n_blocks", name="transpose") as loop:
+        frame = lanes.offset(frames, lanes.int_mul(loop.index, frame_bytes(plan, function.vector_bytes)))
+        for group in range(n_vectors):
+            first = plan.places[view.value] + view.first_feature + group * width
+            count = min(width, size - group * width)
+            vectors = [lanes.load(lanes.offset(frame, (first + at) * function.vector_bytes)) for at in range(count)]
+            vectors += [lanes.constant(0.0)] * (width - count)
+            for row, vector in enumerate(transpose(lanes, vectors)):
+                place = plan.transposed[name] + row * n_vectors + group
+                lanes.store(vector, lanes.offset(frame, place * function.vector_bytes))
 
 
 @dataclass(frozen=True)
@@ -67,14 +94,67 @@ class _Sums:
 
     def emit(self) -> None:
         p, q = self._reduction.tile
+        if self._reduction.lanes_are_features:
+            self._emit_features_in_lanes(p, q)
+            return
         if self._operation.op == "sum":
-            for o, count in self._tiles(self._sizes[0], p):
-                self._emit_tile(o, count, Feature(0), 0, has_sums=True)
+            self._emit_sums(self._sizes[0], p)
             return
         for o, p_here in self._tiles(self._sizes[0], p):
             for i, q_here in self._tiles(self._sizes[1], q):
                 is_first = i == Feature(0)
                 self._emit_tile(o, p_here, i, q_here, has_sums=is_first and self._reduction.beside is not None)
+
+    def _emit_sums(self, size: int, p: int) -> None:
+        for o, count in self._tiles(size, p):
+            self._emit_tile(o, count, Feature(0), 0, has_sums=True)
+
+    def _emit_features_in_lanes(self, p: int, q: int) -> None:
+        whole, rest = divmod(self._sizes[1], self._lanes.width)
+        n_vectors = whole + bool(rest)
+        for o, p_here in self._tiles(self._sizes[0], p):
+            for i, q_here in self._tiles(whole, q) if whole else ():
+                self._emit_tile_of_features(o, p_here, i, q_here, n_vectors)
+            if rest:
+                self._emit_tile_of_features(o, p_here, Feature(whole), 1, n_vectors)
+        if self._reduction.beside is not None:
+            self._emit_sums(self._sizes[0], self._lanes.width)
+
+    def _emit_tile_of_features(self, o: Feature, p: int, i: Feature, q: int, n_vectors: int) -> None:
+        """Add up, row by row, p numbers of the first operand times q vectors of the second one's features."""
+        lanes, vector = self._lanes, self._function.vector_bytes
+        first = self._start(0, o)
+        transposed = self._plan.transposed[self._operation.operands[1]] * vector
+        second = self._function.at(self._frames, i, vector, transposed)
+        zeros = [(lanes.real, lanes.constant(0.0))] * (p * q)
+        with lanes.loop(0, "%n_blocks", 1, zeros, "frames") as frames:
+            frame = lanes.int_mul(frames.index, self._stride)
+            of_first, of_second = lanes.offset(first, frame), lanes.offset(second, frame)
+            carried = [(lanes.real, total) for total in frames.carried]
+            with lanes.loop(0, lanes.width, _ROWS_WRITTEN_OUT, carried, "rows") as rows:
+                sums = list(rows.carried)
+                of_row = lanes.offset(of_first, lanes.int_mul(rows.index, lanes.size_bytes))
+                features = lanes.offset(of_second, lanes.int_mul(rows.index, n_vectors * vector))
+                for row in range(_ROWS_WRITTEN_OUT):
+                    xs = [lanes.load(lanes.offset(features, (row * n_vectors + d) * vector)) for d in range(q)]
+                    for c in range(p):
+                        number = lanes.load_scalar(lanes.offset(of_row, c * vector + row * lanes.size_bytes))
+                        g = lanes.spread(number)
+                        for d in range(q):
+                            sums[c * q + d] = lanes.fma(g, xs[d], sums[c * q + d])
+                rows.carried = sums
+            frames.carried = rows.carried
+        self._store_features(frames.carried, o, p, i, q)
+
+    def _store_features(self, sums: list[str], o: Feature, p: int, i: Feature, q: int) -> None:
+        width, size = self._lanes.width, self._sizes[1]
+        for c in range(p):
+            for d in range(q):
+                column = Feature((i.constant + d) * width, i.index)
+                # Only the last vector may be partly padding, and it is in no loop.
+                count = width if i.index is not None else min(width, size - column.constant)
+                target = _Target(self._operation.name, o.plus(c), column, size)
+                self._store_run(sums[c * q + d], 0, count, target)
 
     def _tiles(self, size: int, tile: int) -> Iterator[tuple[Feature, int]]:
         """Yield the tiles along an operand: the first one written out, the others by a loop if there are many."""

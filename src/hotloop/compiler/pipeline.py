@@ -95,7 +95,7 @@ def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[
     yield "fuse_elementwise", (plan := fuse_elementwise(program))
     yield "choose_tiles", (plan := choose_tiles(plan, target, rows))
     # Last, since what is kept in memory depends on how much is worked on at once.
-    yield "reuse_buffers", reuse_buffers(plan)
+    yield "reuse_buffers", reuse_buffers(plan, target)
 
 
 def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None = None) -> Plan:

@@ -79,12 +79,17 @@ class Reduction:
     beside : Operation, optional
         The sum of a contraction's first operand, which passes by anyway: the gradient of a bias.
     tile : (int, int)
-        Features of the first and of the second operand whose sums are kept in registers at once.
+        Features of the first and of the second operand whose sums are kept in registers at once; where lanes are
+        features, vectors of the second.
+    lanes_are_features : bool
+        Lanes are the second operand's features instead of rows: nothing needs to be added up across lanes, but the
+        operand is transposed first.
     """
 
     operation: Operation
     beside: Operation | None = None
     tile: tuple[int, int] = (1, 1)
+    lanes_are_features: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,8 @@ class BlockPlan:
         Whether large batches are done in chunks of rows whose sums add up.
     places : mapping of int
         First feature of each kept value within the frame.
+    transposed : mapping of int
+        First vector, within the frame, of the transpose of each value that a sum over rows needs so.
     frame_features : int
         Features of a frame in all.
     """
@@ -129,6 +136,7 @@ class BlockPlan:
     rows_at_once: int = 1
     is_chunked: bool = False
     places: Mapping[str, int] = field(default_factory=dict)
+    transposed: Mapping[str, int] = field(default_factory=dict)
     frame_features: int = 0
 
     @cached_property
@@ -155,7 +163,7 @@ class BlockPlan:
                 yield from (f"      {_line(operation)}{self._place(operation.name)}" for operation in kernel.operations)
             yield from (f"    over rows: {_line(operation)}" for operation in phase.row_sums)
             for reduction in phase.reductions:
-                tile = " x ".join(map(str, reduction.tile))
+                tile = " x ".join(map(str, reduction.tile)) + (" vectors" if reduction.lanes_are_features else "")
                 yield f"    over rows, {tile} at once: {_line(reduction.operation)}"
                 if reduction.beside is not None:
                     yield f"      beside: {_line(reduction.beside)}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hotloop.compiler.plan import BlockPlan, Kernel, Plan
+from hotloop.compiler.target import Target
 from hotloop.program.program import Operation
 
 __all__ = ["IN_REGISTERS", "reuse_buffers"]
@@ -20,12 +21,13 @@ IN_REGISTERS = 16
 """Vectors of one value, features times blocks of rows, up to which kernels hand it on in registers."""
 
 
-def reuse_buffers(plan: Plan) -> Plan:
+def reuse_buffers(plan: Plan, target: Target) -> Plan:
     """Return the plan with kept values, masks and places in the frame."""
-    return replace(plan, step=_placed(plan.step), evaluation=plan.evaluation and _placed(plan.evaluation))
+    lanes = target.lanes(plan.program.element)
+    return replace(plan, step=_placed(plan.step, lanes), evaluation=plan.evaluation and _placed(plan.evaluation, lanes))
 
 
-def _placed(plan: BlockPlan) -> BlockPlan:
+def _placed(plan: BlockPlan, lanes: int) -> BlockPlan:
     lifetimes = _lifetimes(plan)
     plan = replace(plan, kept=frozenset(lifetimes), masked=_masked(plan))
     places: dict[str, int] = {}
@@ -50,7 +52,13 @@ def _placed(plan: BlockPlan) -> BlockPlan:
         places[name] = place
         placed.append((name, made, last))
     total = max([end, *(places[name] + plan.type(name).n_features for name in lifetimes)])
-    return replace(plan, places=places, frame_features=total)
+    transposed: dict[str, int] = {}
+    for reduction in (reduction for phase in plan.phases for reduction in phase.reductions):
+        name = reduction.operation.operands[-1]
+        if reduction.lanes_are_features and name not in transposed:
+            transposed[name] = total
+            total += -(-plan.type(name).n_features // lanes) * lanes
+    return replace(plan, places=places, transposed=transposed, frame_features=total)
 
 
 def _lifetimes(plan: BlockPlan) -> dict[str, tuple[int, int]]:
