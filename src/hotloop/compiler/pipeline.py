@@ -103,8 +103,7 @@ def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None
     watch = watch or Watch()
     stage: Program | Plan = program
     for name, stage in watch.stages(passes(program, rows, target)):
-        if isinstance(stage, Program) and watch.verifies:
-            watch.check(name, stage)
+        watch.check(name, stage, target)
     assert not isinstance(stage, Program), "the last pass makes a plan"
     return stage
 

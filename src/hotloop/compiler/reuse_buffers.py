@@ -65,17 +65,21 @@ def _lifetimes(plan: BlockPlan) -> dict[str, tuple[int, int]]:
     """Return for each kept value the moments at which it is made and last used; kernels count as one moment each."""
     made: dict[str, tuple[int, int, Kernel]] = {}
     last: dict[str, int] = {}
+    kept: set[str] = set()
     for moment, (phase, kernel, operations) in enumerate(_moments(plan)):
         for operation in operations:
             for operand in operation.operands:
                 name = plan.view(operand).value
-                if name in made and _needs_memory(plan, name, made[name], phase, kernel, operation, operand):
+                if name in made:
+                    # What is in memory for one user may be read from there by another, which alone would not need it.
                     last[name] = moment
+                    if _needs_memory(plan, name, made[name], phase, kernel, operation, operand):
+                        kept.add(name)
         if kernel is not None:
             for operation in operations:
                 if operation.type.element != "bool":
                     made.setdefault(operation.name, (moment, phase, kernel))
-    return {name: (made[name][0], last[name]) for name in made if name in last}
+    return {name: (made[name][0], last[name]) for name in made if name in kept}
 
 
 def _moments(plan: BlockPlan) -> Iterator[tuple[int, Kernel | None, tuple[Operation, ...]]]:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from hotloop.compiler.machine_code import assembly, optimised_ir
+from hotloop.compiler.plan import Plan
 from hotloop.compiler.target import Target
+from hotloop.compiler.verify_plan import InvalidPlan, verify_plan
 from hotloop.config import debug_level, dump_directory, verifies
 from hotloop.errors import CompilerError
 from hotloop.files import write_atomically
@@ -24,7 +26,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._level, self._directory = debug_level(), dump_directory()
-        self.verifies = verifies()
+        self._verifies = verifies()
         self._before = ""
 
     @property
@@ -49,21 +51,27 @@ class Watch:
         yield
         self._tell_time(name, time.perf_counter() - started_s)
 
-    def check(self, name: str, program: Program) -> None:
-        """Verify what a pass made; a mistake is told with the pass's name.
+    def check(self, name: str, stage: Program | Plan, target: Target) -> None:
+        """Verify what a pass made, if checks are wanted; a mistake is told with the pass's name.
 
         Raises
         ------
         CompilerError
         """
+        if not self._verifies:
+            return
         try:
-            verify(program)
-        except InvalidProgram as error:
+            if isinstance(stage, Program):
+                verify(stage)
+            else:
+                verify_plan(stage, target.n_registers)
+        except (InvalidProgram, InvalidPlan) as error:
             where = (
                 f"its stages lie in {self._directory}" if self._directory else "HOTLOOP_DUMP=directory keeps the stages"
             )
+            kind = "program" if isinstance(stage, Program) else "plan"
             raise CompilerError(
-                f"a mistake in hotloop's compiler: the pass {name} made an illegal program", why=str(error), see=where
+                f"a mistake in hotloop's compiler: the pass {name} made an illegal {kind}", why=str(error), see=where
             ) from error
 
     def code(self, name: str, text: str) -> None:
