@@ -90,6 +90,7 @@ class _Fusion:
     def plan(self) -> BlockPlan:
         for operation in self._block.operations:
             self._put(operation)
+        self._check_outputs()
         for phase in self._phases:
             self._sink(phase)
         phases = tuple(
@@ -112,6 +113,7 @@ class _Fusion:
         elif operation.type.has_rows:
             self._put_in_kernel(operation, phase)
         elif any(self._block.types[name].has_rows for name in operation.operands):
+            self._check_sum(operation)
             self._phase_of[operation.name] = phase + 1
             sums = self._phase(phase).reductions if operation.type.axes else self._phase(phase).row_sums
             sums.append(operation)
@@ -123,6 +125,28 @@ class _Fusion:
         while len(self._phases) <= number:
             self._phases.append(_OpenPhase())
         return self._phases[number]
+
+    def _check_outputs(self) -> None:
+        """Refuse gradients that nothing computes: loops write into the gradients' places, and copy nothing there."""
+        for meaning, value in self._block.outputs:
+            if meaning.startswith("gradient of ") and (value not in self._made_by or value in self._views):
+                raise UnsupportedError(
+                    f"cannot compile the {meaning}",
+                    why=f"it is {self._block.types[value]} under another name",
+                    do='use engine="eager"',
+                )
+
+    def _check_sum(self, operation: Operation) -> None:
+        """Refuse what loses the rows, and is neither a sum over them nor of products over them."""
+        types = [self._block.types[name] for name in operation.operands]
+        known = ("sum", "contract") if operation.type.axes else ("sum", "sum_log")
+        if operation.op in known and all(type_.has_rows and len(type_.features) <= 1 for type_ in types):
+            return
+        raise UnsupportedError(
+            f"cannot compile {operation.op} of {', '.join(map(str, types))}",
+            why="over rows, numbers and products of features are summed, and nothing else",
+            do='use engine="eager"',
+        )
 
     def _check_once(self, operation: Operation) -> None:
         types = {self._block.types[name] for name in operation.operands if self._block.types[name].axes}
