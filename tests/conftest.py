@@ -10,6 +10,24 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write what the tests in compiler/golden expect")
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with the file of this name in ``golden/`` beside the test, or write it there."""
+
+    def check(name: str, text: str) -> None:
+        path = request.path.parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), "if the change is meant: pytest --update-golden"
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def lesson_data():
     """X and y as the lesson prepares them, by scikit-learn: float32 (120, 4) and int64 (120,)."""
