@@ -117,6 +117,9 @@ def _widest(m: int, n_registers: int) -> int:
 def _features_at_once(kernel: Kernel, m: int, target: Target) -> int:
     """Return the n nearest below the widest tile that makes tiles of nearly one size."""
     widest = min(_widest(m, target.n_registers), kernel.size)
+    if target.n_registers >= 32:
+        # Sums in half of the registers leave what follows them the other half, and load hardly more.
+        widest = min(widest, max(target.n_registers // (2 * m), 3))
     if kernel.contraction is None:
         return max(min(kernel.size, target.n_registers // (2 * m)), 1)
     n_tiles = -(-kernel.size // widest)
