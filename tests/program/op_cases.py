@@ -147,6 +147,10 @@ def _of_pairs(values: Value, other: Value) -> Value:
     return values * apply("rename", other, source="features", target="other")
 
 
+def _last(h: Value) -> Value:
+    return apply("cut", h, axis=Axis("last", 1), start=h.type.n_features - 1)
+
+
 def _cut(h: Value, x: Value, y: Value, v: Value) -> Value:
     n_features = h.type.n_features
     start = n_features // 2
@@ -336,6 +340,15 @@ _ROWS: list[OpCase] = [
         lambda a: a[:, a.shape[1] // 2 :],
         _cut,
         lambda n: {"axis": Axis("part", n - n // 2), "start": n // 2},
+    ),
+    OpCase(
+        "cut",
+        (Operand(),),
+        lambda a: a[:, -1:],
+        # Two loops over one last feature, and one over all.
+        lambda h, x, y, v: h * apply("largest", _last(h) * 1.0, over="last") + _last(x).sum("last"),
+        lambda n: {"axis": Axis("last", 1), "start": n - 1},
+        note="of the last",
     ),
     OpCase(
         "pad",

@@ -160,3 +160,15 @@ def program_of_a_pair(op: str, element: str) -> Program:
     (gradient,) = gradients(block, loss, [w])
     block.output("gradient of w", gradient)
     return Program(block.finish(), (write_update(Sgd(), ("w",), 1, element, clips=False),))
+
+
+@pytest.mark.parametrize(("level", "element"), MACHINES)
+def test_gradients_of_few_rows_and_many_features(level, element):
+    """Lanes are features there, and their vectors come in loops."""
+    program = replace(program_around(CASES["contract"], element, 150), evaluation=None)
+    x, y, weights = numbers(3, 150, DTYPES[element])
+    steps = session(program, level, Rows(x, y), weights)
+    advance(steps, 0)
+    expected = interpret_block(program.step, {"x": x, "y": y, **weights})["gradient of v"]
+    place = steps.compiled.layout.weights["v"]
+    check("gradient of v", steps.memory._buffers["gradients"][place : place + 750], expected, element)

@@ -148,13 +148,13 @@ class _Sums:
 
     def _store_features(self, sums: list[str], o: Feature, p: int, i: Feature, q: int) -> None:
         width, size = self._lanes.width, self._sizes[1]
-        # Tiles count vectors, gradients count numbers.
+        # The loop counts vectors, and gradients are numbered by features.
         index = None if i.index is None else self._lanes.int_mul(i.index, width)
         for c in range(p):
             for d in range(q):
                 column = Feature((i.constant + d) * width, index)
                 # Only the last vector may be partly padding, and it is in no loop.
-                count = width if i.index is not None else min(width, size - column.constant)
+                count = width if index is not None else min(width, size - column.constant)
                 target = _Target(self._operation.name, o.plus(c), column, size)
                 self._store_run(sums[c * q + d], 0, count, target)
 

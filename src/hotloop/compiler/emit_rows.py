@@ -314,7 +314,7 @@ class _Tile:
         kind = self._lanes.int if type_.element == "i64" else self._lanes.real
         value = self._lanes.register(f"load {kind}, ptr {pointer}, align {self._function.vector_bytes}")
         if self._loop_depth == 0 and at.index is None and type_.n_features == 1:
-            self._registers[view.value, 0, j] = value
+            self._registers[view.value, at.constant, j] = value
         return value
 
     def _without_rows(self, name: str, at: Feature) -> str:

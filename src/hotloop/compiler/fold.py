@@ -33,6 +33,10 @@ from hotloop.program.types import ROWS, Type
 __all__ = ["fold"]
 
 
+# The logarithm of at most eight numbers' product: it must stay finite in float32.
+_MOST_OF_A_FACTOR = 3e4
+
+
 def fold(program: Program) -> Program:
     """Return the program with every rule applied until none applies."""
     return rewrite_blocks(program, _fold_block)
@@ -89,7 +93,7 @@ class _Folding:
         if operation.op == "sum" and first is not None and self._only_user(operation.operands[0]):
             if first.op == "neg":
                 return self._around(operation, "neg", [replace(operation, operands=first.operands)])
-            if first.op == "log" and operation["over"] == ROWS.name and dict(first.attributes).get("most"):
+            if first.op == "log" and operation["over"] == ROWS.name and 0 < _most(first) <= _MOST_OF_A_FACTOR:
                 return [
                     replace(
                         operation,
@@ -164,3 +168,8 @@ class _Folding:
 
     def _keeps_type(self, operation: Operation, place: int) -> bool:
         return self._types[operation.operands[place]] == operation.type
+
+
+def _most(log: Operation) -> float:
+    """Return the largest operand that a logarithm is promised, 0 without a promise."""
+    return float(dict(log.attributes).get("most", 0.0))
