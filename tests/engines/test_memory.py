@@ -116,6 +116,7 @@ def test_other_errors_pass_through():
         train(Limited(1, RuntimeError("something else")))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_estimate_is_near_the_measured_peak():
     """Peak resident memory of a wide network's training, in a fresh process, against the estimate."""

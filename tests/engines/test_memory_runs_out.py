@@ -135,6 +135,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_estimate_is_near_the_measured_peak(name):

@@ -66,6 +66,7 @@ def test_each_row_comes_about_equally_often_at_each_position():
     assert chi_square < 81 + 4 * 12.7
 
 
+@pytest.mark.slow
 def test_pairs_of_neighbours_are_about_uniform():
     n_rows, n_orders = 6, 6000
     counts = np.zeros((n_rows, n_rows))

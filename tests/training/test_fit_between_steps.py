@@ -187,6 +187,7 @@ def test_patience_keeps_the_best_also_where_the_epochs_end_first(classes):
     assert equal(model.state_dict(), best)
 
 
+@pytest.mark.slow
 def test_many_threads_at_once_equal_one_after_the_other(classes):
     X, y = classes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from hotloop.program.optimizers import Adam, OptimizerRule, Sgd
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CapturedGroup", "read_group_again", "read_groups", "read_rule_again", "read_slots", "write_slots"]
+__all__ = ["CapturedGroup", "read_groups", "read_rule_again", "read_slots", "write_slots"]
 
 # Where torch counts in float32, it stops here: adding 1 no longer changes the number.
 _LAST_FLOAT32_STEP = 1 << 24
@@ -96,21 +96,6 @@ def read_rule_again(optimizer: torch.optim.Optimizer, group: CapturedGroup) -> O
     if rule.canonical != group.rule.canonical:
         raise NotCaptured(where, "its settings changed during training into other computations")
     return rule
-
-
-def read_group_again(optimizer: torch.optim.Optimizer, group: CapturedGroup) -> CapturedGroup:
-    """Return a group with the optimizer's settings, and the updates it counts, as they are now.
-
-    Raises
-    ------
-    NotCaptured
-        If its parameters have now seen different numbers of updates, or its settings ask for another program.
-    """
-    rule = read_rule_again(optimizer, group)
-    steps = {_steps_done(optimizer, rule, parameter) for parameter in group.parameters}
-    if len(steps) > 1:
-        raise NotCaptured(f"{_name(optimizer)}'s state", "it was changed for some parameters during training")
-    return replace(group, rule=rule, first_step=steps.pop())
 
 
 def read_slots(optimizer: torch.optim.Optimizer, group: CapturedGroup) -> dict[str, NDArray[Any]]:

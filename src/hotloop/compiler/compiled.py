@@ -52,6 +52,11 @@ class CompiledProgram:
         has_evaluation = self.program.evaluation is not None
         object.__setattr__(self, "evaluate", self._function("evaluate") if has_evaluation else None)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of one real number."""
+        return np.dtype(_DTYPES[self.program.element]).itemsize
+
     def _function(self, name: str) -> Any:
         # CFUNCTYPE lets go of the GIL while the code runs.
         return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.library.address(name))
@@ -122,8 +127,12 @@ class Memory:
             "numbers": self._array(facts["n_numbers"]),
             "sums": self._array(facts["n_sums"] * lanes),
         }
+        self.put_fixed(fixed)
+
+    def put_fixed(self, fixed: Mapping[str, Array]) -> None:
+        """Set class weights and the like, by input name."""
         for name, values in fixed.items():
-            place = layout.fixed[name]
+            place = self.compiled.layout.fixed[name]
             self._buffers["fixed"][place : place + values.size] = values.reshape(-1)
 
     def weight(self, name: str) -> Array:

@@ -23,7 +23,6 @@ from contextlib import contextmanager
 __all__ = ["Body", "Lanes", "Loop"]
 
 _LLVM = {"f32": "float", "f64": "double"}
-_LETTERS = {"f32": "f32", "f64": "f64"}
 
 
 class Loop:
@@ -68,7 +67,7 @@ class Lanes:
         self.real = self._vector(self.scalar)
         self.int = self._vector("i32" if element == "f32" else "i64")
         self.mask = self._vector("i1")
-        self.intrinsic = f"v{width}{_LETTERS[element]}" if width > 1 else _LETTERS[element]
+        self.intrinsic = f"v{width}{element}" if width > 1 else element
         self.exact = False
         self.body = body or Body()
         self.lines = self.body.lines

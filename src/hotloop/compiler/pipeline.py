@@ -65,17 +65,19 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
             _kept.move_to_end(key)
             return found
         own = _compiling.setdefault(key, threading.Lock())
-    with own:
-        with _lock:
-            found = _kept.get(key)
-        if found is None:
-            found = _compile(program, rows, target)
+    try:
+        with own:
             with _lock:
-                _kept[key] = found
-                while len(_kept) > _KEPT_PROGRAMS:
-                    _kept.popitem(last=False)
-    with _lock:
-        _compiling.pop(key, None)
+                found = _kept.get(key)
+            if found is None:
+                found = _compile(program, rows, target)
+                with _lock:
+                    _kept[key] = found
+                    while len(_kept) > _KEPT_PROGRAMS:
+                        _kept.popitem(last=False)
+    finally:
+        with _lock:
+            _compiling.pop(key, None)
     return found
 
 

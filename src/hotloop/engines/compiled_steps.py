@@ -170,6 +170,11 @@ class CompiledSteps:
         names = [item.name for item in self.compiled.program.weights]
         return [name for name in names if not np.isfinite(self.memory.weight(name)).all()]
 
+    def read_again(self, fixed: Mapping[str, NDArray[Any]]) -> None:
+        """Take rows and fixed numbers as they are now."""
+        self.memory.put_fixed(fixed)
+        self._is_laid_out = False
+
     def evaluate(self) -> float:
         """Return the loss over the validation rows."""
         assert self._validation is not None, "evaluate() without validation rows"
@@ -205,7 +210,7 @@ class CompiledSteps:
 def _check_memory(compiled: CompiledProgram, batch_rows: int) -> None:
     """Raise before memory is taken that is not there; training also copies weights and slots, twice at most."""
     lasting = compiled.layout.n_weights * (1 + sum(len(update.slots) for update in compiled.program.updates))
-    need = Memory.size_bytes(compiled, batch_rows) + 2 * 4 * lasting
+    need = Memory.size_bytes(compiled, batch_rows) + 2 * compiled.size_bytes * lasting
     # Looking takes longer than many a run.
     free = free_memory_bytes("cpu") if need > _SURELY_FREE_BYTES else None
     if free is not None and need > free:

@@ -38,7 +38,7 @@ from hotloop.engines.memory import (
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
 from hotloop.engines.torch_state import clone, generators, is_finite, loss_on, move, restore_generators
-from hotloop.errors import OutOfMemoryError
+from hotloop.errors import OutOfMemoryError, UnsupportedError
 from hotloop.program.random import row_order
 
 if TYPE_CHECKING:
@@ -180,8 +180,9 @@ class EagerSession:
     def publish(self) -> None:
         """Do nothing: model and optimizer are what is trained."""
 
-    def adopt(self) -> None:
+    def adopt(self) -> UnsupportedError | None:
         """Do nothing: model and optimizer are what is trained."""
+        return None
 
     def close(self) -> None:
         """Put model and optimizer state back where they were; see :class:`hotloop.engines.interface.Session`."""

@@ -133,8 +133,8 @@ class Session(Protocol):
     def publish(self) -> None:
         """Let model and optimizer hold what has been learned so far, for whoever looks at them between steps."""
 
-    def adopt(self) -> None:
-        """Go on from what model and optimizer hold: somebody may have changed them."""
+    def adopt(self) -> UnsupportedError | None:
+        """Go on from what model and optimizer hold, if somebody has changed them; or return why that cannot be."""
 
     def close(self) -> None:
         """Let model and optimizer hold what has been learned, on the device where they were."""

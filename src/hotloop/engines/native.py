@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.capture import Captured, CapturedGroup, NotCaptured, capture, read_slots, write_slots
-from hotloop.capture.optimizers import read_group_again, read_rule_again
+from hotloop.capture.optimizers import read_rule_again
+from hotloop.compiler.code_size import check_code_size
 from hotloop.compiler.compiled import CompiledProgram, Rows
 from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
@@ -166,6 +167,8 @@ class NativeSession:
         memory = self._steps.memory
         with torch.no_grad():
             for name, parameter in self._captured.weights.items():
+                # The gradients of the last step are not kept; older ones would be mistaken for them.
+                parameter.grad = None
                 if parameter.requires_grad:
                     parameter.copy_(torch.from_numpy(memory.weight(name)).view(parameter.shape))
         for number, group in enumerate(self._groups):
@@ -177,10 +180,18 @@ class NativeSession:
             }
             write_slots(self._task.optimizer, group, slots, self.step - self._adopted_at)
 
-    def adopt(self) -> None:
+    def adopt(self) -> UnsupportedError | None:
         """Take weights, slots and settings from model and optimizer; see :class:`hotloop.engines.interface.Session`."""
-        self._groups = [read_group_again(self._task.optimizer, group) for group in self._groups]
+        try:
+            captured = _capture(self._task)
+        except UnsupportedError as error:
+            return error
+        if not _is_same_program(captured, self._captured):
+            return NotCaptured("what the model has become", "a callback changed more than numbers")
+        self._captured, self._groups = captured, list(captured.groups)
+        self._steps.read_again(captured.fixed)
         self._take()
+        return None
 
     def _take(self) -> None:
         """Take weights and slots from model and optimizer."""
@@ -232,11 +243,18 @@ def _set(group: dict[str, Any], name: str, value: Any) -> None:
         group[name] = value
 
 
+def _is_same_program(one: Captured, other: Captured) -> bool:
+    """Whether two captures are of the same computation over the same tensors."""
+    tensors, others = ([id(parameter) for parameter in captured.weights.values()] for captured in (one, other))
+    return tensors == others and one.program.text == other.program.text
+
+
 def _captured(task: Task) -> Captured:
     """Return the task as a program; what is found out is kept with the task."""
     if "native" not in task.findings:
         try:
             task.findings["native"] = _capture(task)
+            check_code_size(task.findings["native"].program)
         except UnsupportedError as error:
             task.findings["native"] = error
     found = task.findings["native"]

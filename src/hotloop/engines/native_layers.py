@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.capture.network import capture_network
+from hotloop.compiler.code_size import check_code_size
 from hotloop.compiler.compiled import CompiledProgram
 from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
@@ -47,7 +48,7 @@ class NativeLayersEngine:
     def refusal(self, task: LayersTask) -> UnsupportedError | None:
         """Return why the task cannot be compiled, or None; see :class:`hotloop.engines.interface.Engine`."""
         try:
-            program_of(task)
+            check_code_size(program_of(task)[0])
             host_target()
         except UnsupportedError as error:
             return error
@@ -144,7 +145,7 @@ class LayersSession:
         """Do nothing: nobody looks at the weights between steps."""
 
     def adopt(self) -> None:
-        """Do nothing: nobody changes the weights between steps."""
+        """Return None: nobody changes the weights between steps."""
 
     def close(self) -> None:
         """Do nothing: what was learned is in the last state."""

@@ -27,7 +27,9 @@ class Moment:
     validation_loss : float or None
         The latest validation loss, where there is one.
     model, optimizer
-        Those given to ``fit``; a callback may read and change them. None where there are none, in ``hotloop train``.
+        Those given to ``fit``; a callback may read and change them. Compiled training leaves no gradients in them, and
+        where more is changed than numbers, such as layers, hooks or what is trained, training goes on in eager torch.
+        None where there are none, in ``hotloop train``.
     """
 
     epoch: int

@@ -96,7 +96,7 @@ def fit(
         "auto", "cpu", "cuda", "cuda:1", "mps", "xpu". "auto" trains where the model is, or on an accelerator where
         a step is enough work to occupy it.
     engine : str
-        "auto" or "eager".
+        "auto", "native" or "eager".
     threads : int, optional
         CPU threads. By default torch's own number, or 1 where a step is too small to be shared (below about a
         million floating point operations): waiting for a second thread costs such a step more than it saves.

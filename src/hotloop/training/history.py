@@ -71,6 +71,11 @@ class History:
         taken_s = time.perf_counter() - started_s
         self._due_at_s = started_s + max(_INTERVAL_S, _INTERVAL_PER_COPY * taken_s)
 
+    def restart(self, session: Session) -> None:
+        """Go on with a session of another engine, from where it stands."""
+        self._session, self._stretches = session, []
+        self.remember()
+
     def forget(self) -> None:
         """Let go of all copies: training is over."""
         self._stretches = []

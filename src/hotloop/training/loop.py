@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from hotloop.engines.interface import AnyTask, Engine, FloatArray, Session, State
-from hotloop.errors import OutOfMemoryError, OutputError
+from hotloop.errors import OutOfMemoryError, OutputError, UnsupportedError
 from hotloop.training.callbacks import Moment
 from hotloop.training.checkpoint import Checkpoint
 from hotloop.training.divergence import FiniteWeights, WayBack
@@ -57,6 +57,8 @@ class TrainingLoop(Generic[OwnTask]):
     schedule : LearningRates, optional
     checkpoint : Checkpoint, optional
         Where to save the state now and then, and to go on from.
+    may_change_engine : bool
+        Go on in eager torch where a callback changes what the engine has compiled.
 
     Attributes
     ----------
@@ -80,6 +82,8 @@ class TrainingLoop(Generic[OwnTask]):
         recorder: Recorder,
         schedule: LearningRates | None,
         checkpoint: Checkpoint | None,
+        *,
+        may_change_engine: bool = False,
     ):
         self.task: OwnTask = task
         self.validation, self.recorder = Validation(), recorder
@@ -88,6 +92,7 @@ class TrainingLoop(Generic[OwnTask]):
         self.duration_s = self.prepare_s = 0.0
         self.notes: list[str] = []
         self._engine, self._plan, self._schedule, self._checkpoint = engine, plan, schedule, checkpoint
+        self._may_change_engine = may_change_engine
         self._chunk_steps = 1
 
     def run(self) -> dict[str, Any]:
@@ -200,7 +205,8 @@ class TrainingLoop(Generic[OwnTask]):
             self._session.publish()
             for callback in callbacks:
                 callback(moment)
-            self._session.adopt()
+            if refused := self._session.adopt():
+                self._continue_in_eager(refused)
             if self._schedule is not None:
                 self._schedule.reread()
             if self._has_lost_weights():
@@ -279,6 +285,22 @@ class TrainingLoop(Generic[OwnTask]):
         self.task = self.task.on_cpu()
         self._session = self._engine.prepare(self.task)
         self._history.continue_with(self._session, step)
+
+    def _continue_in_eager(self, refused: UnsupportedError) -> None:
+        """Go on with the model as a callback has left it, which the engine cannot compile."""
+        if not self._may_change_engine:
+            raise refused
+        from hotloop.engines.eager import EagerEngine
+        from hotloop.engines.task import Task
+
+        assert isinstance(self.task, Task), "nobody changes layer specs"
+        self.notes.append(
+            f"went on in eager torch after epoch {self.recorder.epochs}: {refused.what}, since {refused.why}"
+        )
+        session = EagerEngine().prepare(self.task)
+        session.step = self._session.step
+        self._session = session
+        self._history.restart(session)
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -100,7 +100,9 @@ class Prepared(ABC, Generic[OwnTask]):
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         with self.only_user():
             recorder = Recorder(self.task.steps_per_epoch, self.plan.record_every, self.shares())
-            loop = TrainingLoop(self.engine, self.task, self.plan, recorder, self.schedule(), checkpoint)
+            may_change = self.settings.engine == "auto"
+            parts = (self.engine, self.task, self.plan, recorder, self.schedule(), checkpoint)
+            loop = TrainingLoop(*parts, may_change_engine=may_change)
             weights = loop.run()
         run = self._run_of(loop, weights, started_at)
         if loop.signal_number is not None:
