@@ -1,4 +1,4 @@
-"""From LLVM IR to functions that run: targets, machine code, the linker, and code kept on disk."""
+"""Programs become machine code: ``pipeline.py`` lists the passes; here stand the names of what comes after them."""
 
 from hotloop.compiler.cache import ObjectCache
 from hotloop.compiler.cache_folder import cache_directory

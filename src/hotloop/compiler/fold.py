@@ -1,7 +1,9 @@
 """Pass: compute what is known now, and write what remains with fewer operations.
 
 Each rule looks at one operation and returns what it may be replaced by: another value, or another operation. Rules keep
-every number as it is, NaN and infinity included; what is only equal in exact arithmetic is not a rule.
+every number as it is, NaN and infinity included; what is only equal in exact arithmetic is not a rule. The last two are
+the exception: sums over rows may be taken in any order, and the logarithms of a few rows as that of their product where
+that stays finite; both leave the loss as exact as it was.
 
 =======================================  =====================  ================================================
 operation                                becomes                why

@@ -1,8 +1,7 @@
 """Pass: find what must be kept in memory, and give each kept value its place in the frame.
 
-A value is kept if something other than its own kernel needs it: another kernel, a sum over rows, a later phase.
-Values of
-few features stay in registers between the kernels of one phase. Two values share a place if none is needed while the
+A value is kept if something other than its own kernel needs it: another kernel, a sum over rows, a later phase. Values
+of few features stay in registers between the kernels of one phase. Two values share a place if none is needed while the
 other is made; the rows' inputs keep theirs, since a full batch is laid out once.
 """
 
@@ -88,8 +87,11 @@ def _moments(plan: BlockPlan) -> Iterator[tuple[int, Kernel | None, tuple[Operat
             yield number, kernel, kernel.operations
         yield number, None, tuple(reduction.operation for reduction in phase.reductions)
         # Sums of one number a row are added up while it is in a register.
-        later = tuple(operation for operation in phase.row_sums if plan.view(operation.operands[0]).value)
-        yield number, None, tuple(operation for operation in later if _is_from_earlier(plan, number, operation))
+        yield (
+            number,
+            None,
+            tuple(operation for operation in phase.row_sums if _is_from_earlier(plan, number, operation)),
+        )
 
 
 def _is_from_earlier(plan: BlockPlan, number: int, operation: Operation) -> bool:
