@@ -2,7 +2,7 @@
 
 Model, loss and optimizer are captured as a program (``capture/``), compiled (``compiler/``) and run chunk by chunk.
 While a session is open the weights live in its memory; ``publish`` and ``close`` put them into model and optimizer, so
-that eager torch can go on from there; ``adopt`` takes them back, and captures again to see whether only numbers changed.
+that eager torch can go on from there; ``adopt`` takes them back, and captures again: only numbers may have changed.
 """
 
 from __future__ import annotations
