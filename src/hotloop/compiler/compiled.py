@@ -33,20 +33,20 @@ class CompiledProgram:
     program : Program
     layout : Layout
     lanes : int
-    library : Library
+    linked : Library
         Kept, since the code lives as long as it does.
     """
 
     program: Program
     layout: Layout
     lanes: int
-    library: Library
+    linked: Library
     facts: Mapping[str, int] = field(init=False)
     run: Any = field(init=False)
     evaluate: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        numbers = (ctypes.c_int64 * len(FACTS)).from_address(self.library.address("facts"))
+        numbers = (ctypes.c_int64 * len(FACTS)).from_address(self.linked.address("facts"))
         object.__setattr__(self, "facts", dict(zip(FACTS, numbers, strict=True)))
         object.__setattr__(self, "run", self._function("run"))
         has_evaluation = self.program.evaluation is not None
@@ -59,7 +59,7 @@ class CompiledProgram:
 
     def _function(self, name: str) -> Any:
         # CFUNCTYPE lets go of the GIL while the code runs.
-        return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.library.address(name))
+        return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.linked.address(name))
 
 
 @dataclass(frozen=True, eq=False)
