@@ -1,0 +1,13 @@
+"""What a person reads, in their language: ``_("text")`` looks the text up when it is shown.
+
+English is the language of the sources and of every key in JSON; other languages are gettext catalogues beside this file.
+"""
+
+from __future__ import annotations
+
+__all__ = ["_"]
+
+
+def _(message: str) -> str:
+    """Return the message in the reader's language."""
+    return message
