@@ -1,6 +1,6 @@
 """What a person reads, in their language: ``_("text")`` looks the text up when it is shown.
 
-English is the language of the sources and of every key in JSON; other languages are gettext catalogues beside this file.
+English is the language of the sources and of every key in JSON; other languages are gettext catalogues.
 """
 
 from __future__ import annotations
