@@ -22,6 +22,8 @@ from hotloop.training.recipes import Recipe
 from hotloop.training.settings import RunSettings
 
 if TYPE_CHECKING:
+    import torch
+
     from hotloop.engines.layers_task import LayersTask
     from hotloop.program.optimizers import OptimizerRule
     from hotloop.tables import PreparedTable, Schema, Table
@@ -196,14 +198,20 @@ class TableTraining:
 
     def _with_torch(self, settings: RunSettings) -> Prepared[Any]:
         """Return the run of the same layers as a torch module."""
-        from hotloop.capture import to_module
         from hotloop.training.prepare import prepare
         from hotloop.training.settings import Settings
 
-        model = to_module(self.network, self.network.initialise(self.seed))
-        optimizer = self.recipe.build_optimizer(model.parameters())
-        of_torch = Settings(**vars(settings), loss=self._loss(), optimizer=optimizer)
+        model, loss, optimizer = self.in_torch()
+        of_torch = Settings(**vars(settings), loss=loss, optimizer=optimizer)
         return prepare(model, self.prepared.X_train, self.prepared.y_train, of_torch)
+
+    def in_torch(self) -> tuple[torch.nn.Module, torch.nn.Module, torch.optim.Optimizer]:
+        """Return the network with its first weights as a torch module, the loss, and the optimizer."""
+        from hotloop.capture import to_module
+
+        self._check_memory()
+        model = to_module(self.network, self.network.initialise(self.seed))
+        return model, self._loss(), self.recipe.build_optimizer(model.parameters())
 
     def _class_weight(self) -> NDArray[np.float64] | None:
         """Return what each class weighs, so that all weigh the same together; None where they are not balanced."""

@@ -1,0 +1,215 @@
+"""A training loop that can be started anew as often as measuring asks: what explanations and claims are about.
+
+::
+
+    loop = loop_of_table("iris")                      the lesson
+    loop = loop_of_module(model, n_features=4)        a network of the person's, on rows drawn at random
+    loop = Loop("mine", model, X, y, loss, optimizer, epochs=..., batch_size=...)
+
+    session = loop.session(engine="eager")            fresh copies of model and optimizer each time
+    session.advance(100, None)
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hotloop.engines.interface import Engine, Session
+from hotloop.engines.losses import loss_name
+from hotloop.errors import ArgumentError
+from hotloop.insight.explanation import Subject
+from hotloop.training.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from hotloop.engines.task import Task
+    from hotloop.training.prepare import PreparedModule
+    from hotloop.training.recipes import Recipe
+
+__all__ = ["Loop", "loop_of_module", "loop_of_table"]
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """A model, its rows and how it is trained; copies are trained, never these.
+
+    Parameters
+    ----------
+    name : str
+        Of the table or of the module.
+    model : torch.nn.Module
+    X, y : arrays or tensors
+        As :func:`hotloop.fit` takes them.
+    loss : torch loss module or function
+    optimizer : torch.optim.Optimizer
+        Over the model's parameters.
+    epochs : int
+        Of the run that is asked about.
+    batch_size : int, optional
+        None for full batch.
+    shuffle : bool, optional
+        As in :func:`hotloop.fit`.
+    """
+
+    name: str
+    model: torch.nn.Module
+    X: Any
+    y: Any
+    loss: Callable[..., Any]
+    optimizer: torch.optim.Optimizer
+    epochs: int
+    batch_size: int | None = None
+    shuffle: bool | None = None
+
+    def prepare(self, *, engine: str = "eager", device: str = "cpu", threads: int | None = None) -> PreparedModule:
+        """Return a run of fresh copies, checked and ready to start; see :func:`hotloop.fit` for what is raised."""
+        from hotloop.training.prepare import prepare
+
+        model, optimizer = copy.deepcopy((self.model, self.optimizer))
+        settings = Settings(
+            loss=copy.deepcopy(self.loss),
+            optimizer=optimizer,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            shuffle=self.shuffle,
+            device=device,
+            engine=engine,
+            threads=threads,
+            seed=0,
+            progress=False,
+        )
+        return prepare(model.to(device), self.X, self.y, settings)
+
+    def session(
+        self, *, engine: str | Engine[Task] = "eager", device: str = "cpu", threads: int | None = None
+    ) -> Session:
+        """Return fresh copies at step 0 in an engine; ``advance`` does steps without end.
+
+        Parameters
+        ----------
+        engine : str or Engine
+            By name, or one that looks on while it works.
+        """
+        name = engine if isinstance(engine, str) else "eager"
+        prepared = self.prepare(engine=name, device=device, threads=threads)
+        return (prepared.engine if isinstance(engine, str) else engine).prepare(prepared.task)
+
+    @property
+    def rows(self) -> int:
+        """Training rows."""
+        return len(self.X)
+
+    @property
+    def rows_of_a_step(self) -> int:
+        """Rows of a step."""
+        return min(self.batch_size or self.rows, self.rows)
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return self.epochs * math.ceil(self.rows / self.rows_of_a_step)
+
+    @property
+    def subject(self) -> Subject:
+        """What is looked at, as plain data."""
+        from hotloop.capture import from_module
+
+        network = from_module(self.model)
+        return Subject(
+            name=self.name,
+            network=type(self.model).__name__ if network is None else str(network),
+            n_weights=sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad),
+            rows=self.rows,
+            features=int(np.prod(self.X.shape[1:])),
+            batch_size=self.rows_of_a_step,
+            steps=self.steps,
+            optimizer=type(self.optimizer).__name__,
+            loss=loss_name(self.loss),
+        )
+
+
+def loop_of_table(table: str, recipe: Recipe | None = None, *, target: str | None = None) -> Loop:
+    """Return the loop that ``hotloop train TABLE`` runs, as a torch module.
+
+    Parameters
+    ----------
+    table : str
+        "iris" or a file.
+    recipe : Recipe, optional
+        The table's own by default.
+    target : str, optional
+        Column to predict; the last by default.
+
+    Raises
+    ------
+    TableError, ArgumentError
+        If it cannot be used so.
+    """
+    from hotloop import tables
+    from hotloop.training.recipes import find_recipe
+    from hotloop.training.train_table import prepare_table_training
+
+    loaded = tables.read(table)
+    training = prepare_table_training(loaded, recipe or find_recipe(None, table), target=target)
+    model, loss, optimizer = training.in_torch()
+    data, chosen = training.prepared, training.recipe
+    return Loop(loaded.name, model, data.X_train, data.y_train, loss, optimizer, chosen.epochs, chosen.batch_size)
+
+
+def loop_of_module(
+    name: str, model: torch.nn.Module, *, rows: int, features: int | None = None, batch_size: int | None = None
+) -> Loop:
+    """Return a loop over rows drawn at random: how long a step takes does not depend on what is in them.
+
+    Parameters
+    ----------
+    name : str
+    model : torch.nn.Module
+        Takes rows of ``features`` numbers; several outputs are taken for classes, one for a number.
+    rows : int
+    features : int, optional
+        By default what the model's first linear layer takes.
+    batch_size : int, optional
+        None for full batch.
+
+    Raises
+    ------
+    ArgumentError
+        If the number of features cannot be told, or the model does not take such rows.
+    """
+    import torch
+
+    n_features = features or _features(model)
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(rows, n_features, generator=generator)
+    try:
+        with torch.no_grad():
+            output = copy.deepcopy(model)(X[: min(rows, 4)])
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ArgumentError(
+            f"{name} does not take rows of {n_features} numbers", why=str(error).splitlines()[0], do="use --input"
+        ) from None
+    if not isinstance(output, torch.Tensor) or output.ndim > 2:
+        raise ArgumentError(f"{name} gives no row of numbers for a row", do="use a model with one output tensor")
+    loss: torch.nn.Module
+    if output.ndim == 2 and output.shape[1] > 1:
+        y, loss = torch.randint(output.shape[1], (rows,), generator=generator), torch.nn.CrossEntropyLoss()
+    else:
+        y, loss = torch.randn(rows, *output.shape[1:], generator=generator), torch.nn.MSELoss()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    return Loop(name, model, X, y, loss, optimizer, epochs=1000, batch_size=batch_size)
+
+
+def _features(model: torch.nn.Module) -> int:
+    """Return what the first linear layer takes."""
+    for module in model.modules():
+        if isinstance(n_in := getattr(module, "in_features", None), int):
+            return n_in
+    raise ArgumentError("cannot tell how many features the model takes", do="say it, such as --input 4")

@@ -1,0 +1,352 @@
+"""The measuring core: what one thing costs more than another, on a machine that does other things too.
+
+::
+
+    arms      what is compared: functions that do so many units of work (steps, calls); the first is the base
+    block     one fresh start (of a process, or of the arms): every round runs all arms once, in random order
+    collect   blocks, until an interval is narrow enough or time is up
+    ratio, difference, slope    what the blocks say, with intervals (statistics.py); verdict.py concludes
+
+One arm more is measured than asked for: A/A, the base once again under another name. Two names for the same thing must
+not differ; where they do, the machine was too restless and ``verdict.judge`` voids the run.
+
+Nothing here reads a clock of its own: the clock is given, so that tests measure made-up time exactly. Raw times are
+kept (``Measurements.to_json``) and can be judged again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.errors import SavedRunError
+from hotloop.insight.statistics import Bends, Estimate, bends, bootstrap, drift, steady_from
+
+__all__ = [
+    "A_A",
+    "Arm",
+    "Block",
+    "BlockPlan",
+    "Budget",
+    "Clock",
+    "Measurements",
+    "collect",
+    "difference",
+    "level",
+    "linearity",
+    "ratio",
+    "run_block",
+    "slope",
+]
+
+Clock = Callable[[], float]
+"""Returns seconds that only ever grow."""
+
+A_A = "A/A"
+"""The name of the arm that is the base once again."""
+
+# Between two looks at the interval, so that looking costs little: a fifth more blocks.
+_LOOK_AGAIN = 1.2
+_MOST_UNITS = 1 << 30
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the things compared.
+
+    Parameters
+    ----------
+    name : str
+    run : function of an int
+        Does so many units of work.
+    lever : float
+        How much of what is asked about a unit contains, such as records per step; for slopes.
+    """
+
+    name: str
+    run: Callable[[int], object]
+    lever: float = 0.0
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """How a block is run.
+
+    Parameters
+    ----------
+    seed : int
+        Of the order of the arms.
+    rounds : int
+        How often each arm is run.
+    sample_s : float
+        About how long each run should take.
+    units : int, optional
+        Units of work in a run; by default found by trying the base.
+    """
+
+    seed: int
+    rounds: int = 7
+    sample_s: float = 0.005
+    units: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The times of one block, in the order in which they were taken.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The arms; the last is A/A.
+    levers : tuple of float
+    units : int
+        Units of work in each run.
+    arm : int array of shape (samples,)
+        Which arm ran.
+    seconds : float64 array of shape (samples,)
+        How long.
+    """
+
+    names: tuple[str, ...]
+    levers: tuple[float, ...]
+    units: int
+    arm: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the block as JSON objects, arrays, strings and numbers."""
+        return {
+            "names": list(self.names),
+            "levers": list(self.levers),
+            "units": self.units,
+            "arm": self.arm.tolist(),
+            "seconds": self.seconds.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Block:
+        """Return the block that :meth:`to_json` described.
+
+        Raises
+        ------
+        SavedRunError
+            If it is not one.
+        """
+        try:
+            arm, seconds = np.array(data["arm"], dtype=np.int64), np.array(data["seconds"], dtype=np.float64)
+            block = cls(tuple(map(str, data["names"])), tuple(map(float, data["levers"])), data["units"], arm, seconds)
+            n = len(block.names)
+            whole = arm.shape == seconds.shape and arm.ndim == 1 and n == len(block.levers) and block.units >= 1
+            if whole and np.isfinite(seconds).all() and set(arm.tolist()) == set(range(n)) and n >= 2:
+                return block
+        except (KeyError, TypeError, ValueError, OverflowError):
+            pass
+        raise SavedRunError("this is no block of measurements", do="use a file that hotloop has written")
+
+    @cached_property
+    def medians_us(self) -> NDArray[np.float64]:
+        """The middle time of each arm, microseconds a unit, without warming up and drift."""
+        us = self.seconds / self.units * 1e6
+        middle = np.array([np.median(us[self.arm == k]) for k in range(len(self.names))])
+        # Whatever it looks like, half of the rounds stay.
+        half = len(us) // len(self.names) // 2 * len(self.names)
+        start = min(steady_from(us / middle[self.arm]), half)
+        arm, us = self.arm[start:], us[start:]
+        position = np.arange(len(us), dtype=np.float64)
+        middle = np.array([np.median(us[arm == k]) for k in range(len(self.names))])
+        us = us - drift(position, us - middle[arm]) * (position - position.mean())
+        return np.array([np.median(us[arm == k]) for k in range(len(self.names))])
+
+    @cached_property
+    def least_us(self) -> NDArray[np.float64]:
+        """The shortest time of each arm, microseconds a unit."""
+        us = self.seconds / self.units * 1e6
+        return np.array([us[self.arm == k].min() for k in range(len(self.names))])
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: at a number of blocks or a time; an interval that is narrow enough stops earlier.
+
+    Parameters
+    ----------
+    seconds : float
+    least_blocks, most_blocks : int
+    """
+
+    seconds: float
+    least_blocks: int = 10
+    most_blocks: int = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """Blocks of the same arms.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        At least one.
+    ended : str
+        Why there are no more: "narrow enough", "time", "blocks".
+    """
+
+    blocks: tuple[Block, ...]
+    ended: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arms; the last is A/A."""
+        return self.blocks[0].names
+
+    @property
+    def levers(self) -> tuple[float, ...]:
+        """Of each arm."""
+        return self.blocks[0].levers
+
+    def per_block_us(self) -> NDArray[np.float64]:
+        """Return the middle times, microseconds a unit, of shape (blocks, arms)."""
+        return np.array([block.medians_us for block in self.blocks])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the raw times as JSON objects, arrays, strings and numbers."""
+        return {"ended": self.ended, "blocks": [block.to_json() for block in self.blocks]}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Measurements:
+        """Return the measurements that :meth:`to_json` described.
+
+        Raises
+        ------
+        SavedRunError
+            If they are not.
+        """
+        try:
+            blocks = tuple(Block.from_json(block) for block in data["blocks"])
+            if blocks and all((b.names, b.levers) == (blocks[0].names, blocks[0].levers) for b in blocks):
+                return cls(blocks, str(data["ended"]))
+        except (KeyError, TypeError):
+            pass
+        raise SavedRunError("these are no measurements", do="use a file that hotloop has written")
+
+
+def run_block(arms: Sequence[Arm], plan: BlockPlan, clock: Clock = time.perf_counter) -> Block:
+    """Run every arm, and the base once more, once a round, in an order drawn anew for each round.
+
+    Parameters
+    ----------
+    arms : sequence of Arm
+        The first is the base.
+    plan : BlockPlan
+    clock : Clock
+    """
+    arms = [*arms, replace(arms[0], name=A_A)]
+    units = plan.units or _units(arms[0], plan.sample_s, clock)
+    for arm in arms:
+        # Whatever is done once (allocations, caches, imports) is not what is asked about.
+        arm.run(max(1, units // 4))
+    rng = np.random.default_rng(plan.seed)
+    order = np.concatenate([rng.permutation(len(arms)) for _ in range(plan.rounds)])
+    seconds = np.array([_timed(arms[k], units, clock) for k in order])
+    return Block(tuple(arm.name for arm in arms), tuple(arm.lever for arm in arms), units, order, seconds)
+
+
+def _timed(arm: Arm, units: int, clock: Clock) -> float:
+    started_s = clock()
+    arm.run(units)
+    return clock() - started_s
+
+
+def _units(base: Arm, sample_s: float, clock: Clock) -> int:
+    """Return how many units take about as long as a sample should."""
+    units = 1
+    # Of five, since one that is interrupted looks long enough.
+    while (took_s := min(_timed(base, units, clock) for _ in range(5))) < sample_s / 2 and units < _MOST_UNITS:
+        units = max(2 * units, min(8 * units, int(units * sample_s / max(took_s, 1e-9))))
+    return max(1, round(units * min(1.0, sample_s / max(took_s, 1e-9))))
+
+
+def collect(
+    block: Callable[[BlockPlan], Block],
+    budget: Budget,
+    *,
+    enough: Callable[[Measurements], bool] = lambda measurements: False,
+    plan: BlockPlan | None = None,
+    clock: Clock = time.monotonic,
+) -> Measurements:
+    """Run blocks until an interval is narrow enough, or the budget is spent.
+
+    Parameters
+    ----------
+    block : function of a BlockPlan
+        Runs one block from a fresh start, here or in another process.
+    budget : Budget
+    enough : function of Measurements
+        Whether their interval is narrow enough. It must look at widths only: stopping where a result pleases makes
+        false results frequent.
+    plan : BlockPlan
+        Of the first block; its seed counts up from there.
+    clock : Clock
+        For the budget.
+    """
+    plan = plan or BlockPlan(seed=0)
+    started_s, blocks, look_at, ended = clock(), [block(plan)], budget.least_blocks, "blocks"
+    while len(blocks) < budget.most_blocks:
+        if len(blocks) >= look_at:
+            if enough(Measurements(tuple(blocks), "")):
+                ended = "narrow enough"
+                break
+            look_at = math.ceil(len(blocks) * _LOOK_AGAIN)
+        each_s = (clock() - started_s) / len(blocks)
+        if clock() - started_s + each_s > budget.seconds:
+            ended = "time"
+            break
+        # All blocks run as many units as the first found right.
+        blocks.append(block(replace(plan, seed=plan.seed + len(blocks), units=blocks[0].units)))
+    return Measurements(tuple(blocks), ended)
+
+
+def level(measurements: Measurements, arm: str) -> Estimate:
+    """Return the time of an arm, microseconds a unit."""
+    return bootstrap(measurements.per_block_us()[:, measurements.names.index(arm)])
+
+
+def difference(measurements: Measurements, arm: str, base: str | None = None) -> Estimate:
+    """Return what an arm takes longer than another (the base), microseconds a unit."""
+    us = measurements.per_block_us()
+    names = measurements.names
+    return bootstrap(us[:, names.index(arm)] - us[:, names.index(base or names[0])])
+
+
+def ratio(measurements: Measurements, arm: str, base: str | None = None) -> Estimate:
+    """Return how many times as long as another (the base) an arm takes, as a logarithm; ``.exp()`` for the ratio.
+
+    Of ratios of one block, whose moods cancel; their geometric mean, so that A/B is one over B/A.
+    """
+    us = measurements.per_block_us()
+    names = measurements.names
+    return bootstrap(np.log(us[:, names.index(arm)] / us[:, names.index(base or names[0])]))
+
+
+def slope(measurements: Measurements) -> Estimate:
+    """Return what one more of the lever costs, microseconds; each block has an intercept of its own."""
+    lever, us = _on_lever(measurements)
+    centred = lever - lever.mean()
+    return bootstrap(us @ centred / (centred @ centred))
+
+
+def linearity(measurements: Measurements) -> Bends:
+    """Return how far the levels of the lever depart from a line, microseconds a unit."""
+    return bends(*_on_lever(measurements))
+
+
+def _on_lever(measurements: Measurements) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return levers and times of all arms but A/A."""
+    return np.array(measurements.levers[:-1]), measurements.per_block_us()[:, :-1]
