@@ -147,7 +147,7 @@ class Rung:
     Parameters
     ----------
     name : str
-        Key of what is left: "eager", "no hooks", "functional", "no autograd", "no optimizer", "native", "floor", ...
+        "eager", "no hooks", "no modules", "no autograd", "no optimizer", "no python" or "native".
     us : Interval
         Microseconds a step on this rung.
     saved_us : Interval
@@ -161,9 +161,18 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """What each layer of convenience costs: rungs from the whole step down to machine code."""
+    """What each layer of convenience costs.
+
+    Parameters
+    ----------
+    rungs : tuple of Rung
+        From the whole step down to machine code.
+    left_out : tuple of str
+        Why rungs are missing, a sentence each.
+    """
 
     rungs: tuple[Rung, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class Loop:
         """Return a run of fresh copies, checked and ready to start; see :func:`hotloop.fit` for what is raised."""
         from hotloop.training.prepare import prepare
 
-        model, optimizer = copy.deepcopy((self.model, self.optimizer))
+        model, optimizer = self._copies()
         settings = Settings(
             loss=copy.deepcopy(self.loss),
             optimizer=optimizer,
@@ -100,6 +100,26 @@ class Loop:
         name = engine if isinstance(engine, str) else "eager"
         prepared = self.prepare(engine=name, device=device, threads=threads)
         return (prepared.engine if isinstance(engine, str) else engine).prepare(prepared.task)
+
+    def without_hooks(self) -> Loop:
+        """Return the loop without the hooks of its model; itself where there are none."""
+        tables = [table for module in self.model.modules() for table in _hook_tables(module)]
+        if not any(tables):
+            return self
+        model, optimizer = self._copies()
+        for module in model.modules():
+            for table in _hook_tables(module):
+                table.clear()
+        return replace(self, model=model, optimizer=optimizer)
+
+    def _copies(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        """Return copies of model and optimizer that belong together."""
+        memo: dict[int, Any] = {}
+        model = copy.deepcopy(self.model, memo)
+        # What torch copies of an optimizer is what it would save: attributes of the person's own class are not.
+        optimizer = copy.copy(self.optimizer)
+        vars(optimizer).update(copy.deepcopy(vars(self.optimizer), memo))
+        return model, optimizer
 
     @property
     def rows(self) -> int:
@@ -205,6 +225,12 @@ def loop_of_module(
         y, loss = torch.randn(rows, *output.shape[1:], generator=generator), torch.nn.MSELoss()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
     return Loop(name, model, X, y, loss, optimizer, epochs=1000, batch_size=batch_size)
+
+
+def _hook_tables(module: torch.nn.Module) -> list[dict[int, Any]]:
+    """Return the tables in which a module keeps hooks around its call."""
+    names = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+    return [getattr(module, name) for name in names]
 
 
 def _features(model: torch.nn.Module) -> int:

@@ -68,11 +68,14 @@ class Arm:
         Does so many units of work.
     lever : float
         How much of what is asked about a unit contains, such as records per step; for slopes.
+    times : int
+        How often it does each unit: many times where it is so much faster that its time could not be read else.
     """
 
     name: str
     run: Callable[[int], object]
     lever: float = 0.0
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Block:
     arm : int array of shape (samples,)
         Which arm ran.
     seconds : float64 array of shape (samples,)
-        How long.
+        How long that many units took.
     """
 
     names: tuple[str, ...]
@@ -251,7 +254,7 @@ def run_block(arms: Sequence[Arm], plan: BlockPlan, clock: Clock = time.perf_cou
     units = plan.units or _units(arms[0], plan.sample_s, clock)
     for arm in arms:
         # Whatever is done once (allocations, caches, imports) is not what is asked about.
-        arm.run(max(1, units // 4))
+        arm.run(max(1, units * arm.times // 4))
     rng = np.random.default_rng(plan.seed)
     order = np.concatenate([rng.permutation(len(arms)) for _ in range(plan.rounds)])
     seconds = np.array([_timed(arms[k], units, clock) for k in order])
@@ -260,8 +263,8 @@ def run_block(arms: Sequence[Arm], plan: BlockPlan, clock: Clock = time.perf_cou
 
 def _timed(arm: Arm, units: int, clock: Clock) -> float:
     started_s = clock()
-    arm.run(units)
-    return clock() - started_s
+    arm.run(units * arm.times)
+    return (clock() - started_s) / arm.times
 
 
 def _units(base: Arm, sample_s: float, clock: Clock) -> int:

@@ -1,0 +1,210 @@
+"""The ledger: lines that add up, delays that are found where they are, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from hotloop.engines.eager import EagerSession
+from hotloop.insight.ledger import measure_ledger
+from hotloop.insight.loop import Loop
+from hotloop.insight.measure import BlockPlan, Budget
+from hotloop.insight.watched_session import WatchedSession
+
+
+class FakeClock:
+    """Moves when told to; reading it takes what ``reading_s`` says."""
+
+    def __init__(self, reading_s=0.0):
+        self.now_s, self._reading_s = 0.0, reading_s
+
+    def __call__(self):
+        self.now_s += self._reading_s
+        return self.now_s
+
+    def spend(self, seconds):
+        self.now_s += seconds
+
+
+class Delays:
+    """What each phase of a step is made to take, by a clock's ``spend`` or by waiting for real."""
+
+    def __init__(self, spend):
+        self.spend = spend
+        self.seconds: dict[str, float] = {}
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __call__(self, phase):
+        if seconds := self.seconds.get(phase):
+            self.spend(seconds)
+
+
+class SlowLinear(torch.nn.Linear):
+    """A layer whose forward and backward take longer."""
+
+    def __init__(self, delays, *sizes):
+        super().__init__(*sizes)
+        self.delays = delays
+
+    def forward(self, x):
+        self.delays("forward")
+        return SlowBackward.apply(super().forward(x), self.delays)
+
+
+class SlowBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, delays):
+        ctx.delays = delays
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        ctx.delays("backward")
+        return grad, None
+
+
+class SlowLoss(torch.nn.CrossEntropyLoss):
+    def __init__(self, delays):
+        super().__init__()
+        self.delays = delays
+
+    def forward(self, output, y):
+        self.delays("loss")
+        loss = super().forward(output, y)
+        return SlowToRead.of(loss, self.delays)
+
+
+class SlowToRead(torch.Tensor):
+    """A loss whose ``item()`` takes longer."""
+
+    @classmethod
+    def of(cls, loss, delays):
+        slow = loss.as_subclass(cls)
+        slow.delays = delays
+        return slow
+
+    def item(self):
+        self.delays("record")
+        return float(self.detach().as_subclass(torch.Tensor))
+
+
+class SlowSGD(torch.optim.SGD):
+    def __init__(self, parameters, delays):
+        super().__init__(parameters, lr=0.01)
+        self.delays = delays
+
+    def step(self, closure=None):
+        self.delays("optimizer")
+        return super().step(closure)
+
+    def zero_grad(self, set_to_none=True):
+        self.delays("zero_grad")
+        super().zero_grad(set_to_none)
+
+
+def slow_loop(delays, batch_size=None):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(SlowLinear(delays, 4, 10), torch.nn.ReLU(), torch.nn.Linear(10, 3))
+    X, y = torch.randn(40, 4), torch.randint(3, (40,))
+    return Loop("slow", model, X, y, SlowLoss(delays), SlowSGD(model.parameters(), delays), 100, batch_size)
+
+
+# Three steps a sample: made-up time is exact however little there is of it.
+SHORT = BlockPlan(seed=0, rounds=2, units=3)
+LONGER = BlockPlan(seed=0, rounds=2, units=40)
+PHASES = ("forward", "loss", "zero_grad", "backward", "optimizer", "record")
+
+
+def lines_of(ledger):
+    return {line.name: line.us.value for line in ledger.lines}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_delay_moves_its_line_and_no_other(phase):
+    clock = FakeClock()
+    delays = Delays(clock.spend)
+    delays.seconds = {name: 1e-6 * (k + 1) for k, name in enumerate(PHASES)}
+    before = measure_ledger(slow_loop(delays), budget=Budget(math.inf, 5, 5), plan=SHORT, clock=clock)
+    delays.seconds[phase] += 0.25e-6
+    after = measure_ledger(slow_loop(delays), budget=Budget(math.inf, 5, 5), plan=SHORT, clock=clock)
+    moved = {name: lines_of(after)[name] - lines_of(before)[name] for name in lines_of(before)}
+    assert moved == pytest.approx({name: 0.25 if name == phase else 0 for name in moved}, abs=1e-9)
+    assert lines_of(after)[phase] == pytest.approx(PHASES.index(phase) + 1.25)
+    assert after.wall_us.value - before.wall_us.value == pytest.approx(0.25)
+
+
+def test_lines_add_up_and_reading_the_clock_is_taken_out():
+    clock = FakeClock(reading_s=0.1e-6)
+    delays = Delays(clock.spend)
+    delays.seconds = dict.fromkeys(PHASES, 3e-6)
+    ledger = measure_ledger(slow_loop(delays, batch_size=8), budget=Budget(math.inf, 3, 3), plan=LONGER, clock=clock)
+    assert sum(lines_of(ledger).values()) == pytest.approx(18, abs=0.05)
+    assert ledger.wall_us.value == pytest.approx(18, abs=0.05)
+    assert ledger.residual_us.value == pytest.approx(0, abs=0.05)
+    # Twelve readings a step, which only the watched steps pay.
+    assert ledger.observer_us.value == pytest.approx(1.2, abs=0.05)
+    assert ledger.refusal is None
+
+
+def test_a_step_that_watching_distorts_is_not_concluded_from():
+    clock = FakeClock(reading_s=0.5e-6)
+    delays = Delays(clock.spend)
+    delays.seconds = dict.fromkeys(PHASES, 1e-6)
+    ledger = measure_ledger(slow_loop(delays), budget=Budget(math.inf, 3, 3), plan=LONGER, clock=clock)
+    assert "watching added 100%" in ledger.refusal
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_a_watched_step_is_the_step(batch_size, clip):
+    """Losses and weights equal those of the engine, bit for bit, so the two step the same way."""
+    import dataclasses
+
+    delays = Delays(lambda seconds: None)
+    loop = slow_loop(delays, batch_size)
+    tasks = [dataclasses.replace(loop.prepare().task, clip_grad_norm=clip) for _ in range(2)]
+    plain, watched = EagerSession(tasks[0]), WatchedSession(tasks[1])
+    np.testing.assert_array_equal(plain.advance(23, None), watched.advance(23, None))
+    np.testing.assert_array_equal(plain.advance(5, None), watched.advance(5, None))
+    for name, value in plain.state().model.items():
+        torch.testing.assert_close(watched.state().model[name], value, rtol=0, atol=0)
+    assert watched.step == 28
+    assert ("clip" in watched.phases_s) == (clip is not None)
+
+
+def wait(seconds):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("delay_us", [5, 100, 2000])
+def test_a_real_delay_is_found_in_its_line(phase, delay_us):
+    delays = Delays(wait)
+    before = measure_ledger(slow_loop(delays), budget=Budget(4, 10, 40))
+    delays.seconds = {phase: delay_us * 1e-6}
+    after = measure_ledger(slow_loop(delays), budget=Budget(4, 10, 40))
+    for line, earlier in zip(after.lines, before.lines, strict=True):
+        moved = line.us.value - earlier.us.value
+        spread = line.us.half_width + earlier.us.half_width + 0.02 * earlier.us.value + 0.2
+        assert abs(moved - (delay_us if line.name == phase else 0)) < spread, (line.name, moved, spread)
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("widths", [(4, 10, 3), (64, 100, 10), (512, 1024, 10)])
+def test_lines_sum_to_the_wall_time(widths):
+    n_in, hidden, n_out = widths
+    model = torch.nn.Sequential(torch.nn.Linear(n_in, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, n_out))
+    X, y = torch.randn(200, n_in), torch.randint(n_out, (200,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loop = Loop("plain", model, X, y, torch.nn.CrossEntropyLoss(), optimizer, 100)
+    ledger = measure_ledger(loop, budget=Budget(8, 10, 60))
+    assert sum(line.us.value for line in ledger.lines) == pytest.approx(ledger.wall_us.value, rel=0.02)
