@@ -11,7 +11,15 @@ from hotloop.program.program import Program
 __all__ = ["INSTRUCTIONS", "check_code_size", "estimated_instructions"]
 
 # Instructions of an op for one vector; of those that are not listed, 1. In float64 vector maths takes twice as many.
-INSTRUCTIONS: Mapping[str, int] = {"exp": 16, "expm1": 24, "log": 21, "tanh": 20, "sigmoid": 18, "softplus": 28, "erf": 30}
+INSTRUCTIONS: Mapping[str, int] = {
+    "exp": 16,
+    "expm1": 24,
+    "log": 21,
+    "tanh": 20,
+    "sigmoid": 18,
+    "softplus": 28,
+    "erf": 30,
+}
 # Loops over more features than this stay loops. Four vectors of rows are worked on at once, and one at the end.
 _WRITTEN_OUT = 16
 _COPIES = 5

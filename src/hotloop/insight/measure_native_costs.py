@@ -20,8 +20,8 @@ from hotloop.compiler.compiled import CompiledProgram, Rows
 from hotloop.compiler.layout import Layout
 from hotloop.compiler.target import Target, host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
-from hotloop.insight.native_counts import native_counts
 from hotloop.insight.measure_torch_costs import spread_of
+from hotloop.insight.native_counts import native_counts
 from hotloop.insight.non_negative_fit import non_negative_fit
 from hotloop.insight.passport import VECTOR_COSTS, NativeCosts
 from hotloop.insight.stopwatch import cpu_clock
@@ -30,7 +30,7 @@ from hotloop.program.network import Network
 from hotloop.program.optimizers import Adam, Sgd
 from hotloop.program.program import Program
 
-__all__ = ["NativeExample", "compile_anew", "measure_native_costs", "native_step_us"]
+__all__ = ["NativeExample", "compile_anew", "measure_native_costs", "native_times_us"]
 
 _USUAL_L2_BYTES = 512 << 10
 # Long beside what a call from Python takes.
@@ -103,7 +103,7 @@ def measure_native_costs(l2_bytes: int | None, examples: tuple[NativeExample, ..
     """
     target = host_target()
     lanes, cache_bytes = target.lanes("f32"), (l2_bytes or _USUAL_L2_BYTES) // 2
-    counts, ns, networks, compiling_us = [], [], [], []
+    counts, least_ns, usual_ns, networks, compiling_us = [], [], [], [], []
     for number, example in enumerate(examples):
         compiled, seconds = compile_anew(example.work(example.rows[0]).program, example, target)
         compiling_us.append(1e6 * seconds / estimated_instructions(compiled.program))
@@ -111,32 +111,33 @@ def measure_native_costs(l2_bytes: int | None, examples: tuple[NativeExample, ..
             work = example.work(rows)
             counted = native_counts(work.program, rows, gathers=work.gathers, lanes=lanes, cache_bytes=cache_bytes)
             counts.append([counted[name] for name in VECTOR_COSTS])
-            ns.append(1e3 * native_step_us(compiled, work))
+            times_us = native_times_us(compiled, work)
+            least_ns.append(1e3 * min(times_us))
+            usual_ns.append(1e3 * statistics.median(times_us))
             networks.append(number)
-    table, times = np.array(counts), np.array(ns)
+    table, least = np.array(counts), np.array(least_ns)
+    left_out = forecasts_left_out(table, least, np.array(networks))
     return NativeCosts(
         lanes=lanes,
         cache_bytes=cache_bytes,
-        ns=dict(zip(VECTOR_COSTS, non_negative_fit(table, times).tolist(), strict=True)),
+        ns=dict(zip(VECTOR_COSTS, non_negative_fit(table, least).tolist(), strict=True)),
         compile_us_per_instruction=statistics.median(compiling_us),
-        spread=spread_of(ratios_left_out(table, times, np.array(networks))),
+        spread=spread_of((np.array(usual_ns) / left_out).tolist()),
     )
 
 
-def ratios_left_out(
+def forecasts_left_out(
     counts: NDArray[np.float64], times: NDArray[np.float64], networks: NDArray[np.int64]
-) -> list[float]:
-    """Return measured / forecast of each time, forecast from the times of all other networks."""
-    ratios = np.empty(len(times))
+) -> NDArray[np.float64]:
+    """Return the forecast of each time from the times of all other networks."""
+    forecasts = np.empty(len(times))
     for number in np.unique(networks):
         out = networks == number
         # Where nothing else shows a cost, leaving it out would say nothing of forecasts.
-        seen = counts[~out].any(axis=0)
-        if not counts[out][:, ~seen].any():
-            ratios[out] = times[out] / (counts[out] @ non_negative_fit(counts[~out], times[~out]))
-        else:
-            ratios[out] = times[out] / (counts[out] @ non_negative_fit(counts, times))
-    return ratios.tolist()  # type: ignore[no-any-return]
+        is_seen = counts[~out].any(axis=0)
+        shown = np.zeros_like(out) if counts[out][:, ~is_seen].any() else out
+        forecasts[out] = counts[out] @ non_negative_fit(counts[~shown], times[~shown])
+    return forecasts
 
 
 def compile_anew(program: Program, example: NativeExample, target: Target) -> tuple[CompiledProgram, float]:
@@ -155,8 +156,8 @@ def compile_anew(program: Program, example: NativeExample, target: Target) -> tu
     return compiled, clock() - started_s
 
 
-def native_step_us(compiled: CompiledProgram, work: Work, repeats: int = _REPEATS) -> float:
-    """Return what a compiled step takes on random rows, in microseconds: the least of several times."""
+def native_times_us(compiled: CompiledProgram, work: Work, repeats: int = _REPEATS) -> list[float]:
+    """Return what a compiled step takes on random rows, in microseconds, several times."""
     steps = _steps(compiled, work)
     rule = UpdateRule(Sgd() if work.optimizer == "sgd" else Adam(), group_index=0, first_step=0)
     rates, clock = np.array([[1e-4]]), cpu_clock(1)
@@ -169,7 +170,7 @@ def native_step_us(compiled: CompiledProgram, work: Work, repeats: int = _REPEAT
     n_steps = 1
     while (once_s := duration_s(n_steps)) < _LEAST_S and n_steps < _MOST_STEPS:
         n_steps = min(max(2 * n_steps, round(n_steps * _LEAST_S / max(once_s, 1e-7))), _MOST_STEPS)
-    return min(duration_s(n_steps) for _ in range(repeats)) / n_steps * 1e6
+    return [duration_s(n_steps) / n_steps * 1e6 for _ in range(repeats)]
 
 
 def _steps(compiled: CompiledProgram, work: Work) -> CompiledSteps:

@@ -120,7 +120,9 @@ def _native(value: object) -> NativeCosts:
         lanes=_integer(costs["lanes"], "lanes", most=4096),
         cache_bytes=_integer(costs["cache_bytes"], "cache_bytes", most=1 << 40),
         ns={name: _number(ns[name], name, least=0.0) for name in VECTOR_COSTS},
-        compile_us_per_instruction=_number(costs["compile_us_per_instruction"], "compile_us_per_instruction", least=0.0),
+        compile_us_per_instruction=_number(
+            costs["compile_us_per_instruction"], "compile_us_per_instruction", least=0.0
+        ),
         spread=_spread(costs["spread"]),
     )
 

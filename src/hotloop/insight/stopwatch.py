@@ -18,8 +18,9 @@ _FINE_ENOUGH_S = 1e-6
 # Long enough to be told from the clock's own cost, short enough to end before the next process has its turn.
 _LEAST_S = 3e-4
 _MOST_CALLS = 1 << 14
-# Of enqueued work between two events; and of the kernel that lets the host get ahead.
-_KERNELS = 20
+# Calls between two events, of work that does not take long anyway; cycles of the kernel behind which they queue up.
+_MOST_KERNELS = 20
+_LONG_US = 1000.0
 _SLEEP_CYCLES = 4_000_000
 _MOST_SLEEP_CYCLES = 2_000_000_000
 
@@ -85,22 +86,24 @@ class CudaStopwatch:
         self._cycles = _SLEEP_CYCLES
 
     def us(self, work: Callable[[], object]) -> float:
-        """Return the microseconds of one call on the device."""
+        """Return the microseconds of one call on the device, after one that does not count."""
         work()
         self._torch.cuda.synchronize()
-        return min(self._once_us(work) for _ in range(self._repeats))
+        single_us = self._once_us(work, 1)
+        n_calls = _MOST_KERNELS if single_us < _LONG_US else 2
+        return min(self._once_us(work, n_calls) for _ in range(self._repeats if single_us < _LONG_US else 2))
 
-    def _once_us(self, work: Callable[[], object]) -> float:
+    def _once_us(self, work: Callable[[], object], n_calls: int) -> float:
         while True:
             first, last = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
             self._torch.cuda._sleep(self._cycles)
             first.record()
-            for _ in range(_KERNELS):
+            for _ in range(n_calls):
                 work()
             last.record()
             # Once the waiting is over before all is issued, the host's pace would be in the figure.
             got_ahead = not first.query()
             self._torch.cuda.synchronize()
             if got_ahead or self._cycles >= _MOST_SLEEP_CYCLES:
-                return float(first.elapsed_time(last)) * 1e3 / _KERNELS
+                return float(first.elapsed_time(last)) * 1e3 / n_calls
             self._cycles *= 2

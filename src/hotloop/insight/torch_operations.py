@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -60,8 +61,10 @@ class Grid:
         return (self.elements,) if TABLES[name] == 1 else (self.rows, self.widths, self.widths)
 
 
-def timed_tables(torch: Any, device: str, grid: Grid, us: Callable[[Callable[[], object]], float]) -> dict[str, SizeTable]:
-    """Return what each kind of operation takes beyond what the smallest of its kind takes.
+def timed_tables(
+    torch: Any, device: str, grid: Grid, us: Callable[[Callable[[], object]], float], *, with_issuing: bool
+) -> dict[str, SizeTable]:
+    """Return what each kind of operation takes by its sizes.
 
     Parameters
     ----------
@@ -70,6 +73,8 @@ def timed_tables(torch: Any, device: str, grid: Grid, us: Callable[[Callable[[],
     grid : Grid
     us : callable
         Microseconds of a piece of work.
+    with_issuing : bool
+        Whether the time is all of it, or what goes beyond the smallest of its kind.
     """
     tables: dict[str, SizeTable] = {}
     for name in TABLES:
@@ -79,7 +84,7 @@ def timed_tables(torch: Any, device: str, grid: Grid, us: Callable[[Callable[[],
             tiny_us = us(operation(torch, device, name, *[_TINY] * len(axes)))
             times = tuple(_times(torch, device, name, axes, grid, us))
             # What the smallest takes is issuing; where another took less, chance had a hand in the smallest.
-            issuing_us = min(tiny_us, *times)
+            issuing_us = 0.0 if with_issuing else min(tiny_us, *times)
             tables[name] = SizeTable(axes, tuple(time_us - issuing_us for time_us in times))
     return {name: tables.get(name, tables[f"activation {grid.activations[-1]}"]) for name in TABLES}
 
@@ -90,13 +95,23 @@ def _times(
     """Yield the times over a table's grid; what is too much to measure is concluded from fewer rows."""
     known: dict[tuple[int, ...], float] = {}
     for sizes in product(*axes):
-        is_too_large = len(sizes) == 3 and float(sizes[0]) * sizes[1] * sizes[2] > grid.most_products
-        if is_too_large and sizes[0] > axes[0][0]:
-            fewer = axes[0][axes[0].index(sizes[0]) - 1]
-            known[sizes] = known[(fewer, *sizes[1:])] * sizes[0] / fewer
-        else:
-            known[sizes] = us(operation(torch, device, name, *sizes))
-        yield known[sizes]
+        fewer = (axes[0][max(axes[0].index(sizes[0]) - 1, 0)], *sizes[1:])
+        found = None
+        if fewer == sizes or len(sizes) < 3 or math.prod(map(float, sizes)) <= grid.most_products:
+            found = _time_if_there_is_memory(torch, device, name, sizes, us)
+        if found is None:
+            found = known[fewer] * sizes[0] / fewer[0]
+        known[sizes] = found
+        yield found
+
+
+def _time_if_there_is_memory(
+    torch: Any, device: str, name: str, sizes: tuple[int, ...], us: Callable[..., float]
+) -> float | None:
+    try:
+        return us(operation(torch, device, name, *sizes))
+    except torch.OutOfMemoryError:
+        return None
 
 
 def operation(torch: Any, device: str, name: str, *sizes: int) -> Callable[[], object]:
@@ -104,9 +119,7 @@ def operation(torch: Any, device: str, name: str, *sizes: int) -> Callable[[], o
     kind, _, which = name.partition(" ")
     if kind in ("first", "linear"):
         return _linear(torch, device, *sizes, is_first=kind == "first")
-    return {"activation": _activation, "loss": _loss, "optimizer": _optimizer, "gather": _gather}[kind](
-        torch, device, which, *sizes
-    )
+    return _MAKERS[kind](torch, device, which, *sizes)
 
 
 def _linear(torch: Any, device: str, rows: int, n_in: int, n_out: int, *, is_first: bool) -> Callable[[], object]:
@@ -145,3 +158,11 @@ def _gather(torch: Any, device: str, which: str, rows: int, features: int) -> Ca
     table = torch.ones(4 * rows, features, device=device)
     order = torch.randperm(4 * rows, device=device)[:rows]
     return lambda: table.index_select(0, order)
+
+
+_MAKERS: dict[str, Callable[..., Callable[[], object]]] = {
+    "activation": _activation,
+    "loss": _loss,
+    "optimizer": _optimizer,
+    "gather": _gather,
+}
