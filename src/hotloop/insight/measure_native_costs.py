@@ -75,8 +75,8 @@ class NativeExample:
 # maths; division; rows that are picked; and last two that are a little of everything.
 EXAMPLES = (
     NativeExample((8, 8, 1), "relu", "mse", "sgd", (16, 200)),
-    NativeExample((64, 96, 4), "relu", "mse", "sgd", (48, 480)),
-    NativeExample((24, 640, 384, 1), "relu", "mse", "sgd", (64, 160)),
+    NativeExample((16, 96, 64, 1), "relu", "mse", "sgd", (48, 480)),
+    NativeExample((512, 256, 1), "relu", "mse", "sgd", (64, 160)),
     NativeExample((12, 40, 1), "tanh", "mse", "sgd", (48, 480)),
     NativeExample((8, 24, 1), "gelu", "mse", "adam", (64, 480)),
     NativeExample((32, 48, 8), "relu", "ce", "adam", (32, 400)),

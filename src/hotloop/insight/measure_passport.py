@@ -28,7 +28,7 @@ from hotloop.insight.torch_operations import Grid
 from hotloop.insight.work import Work
 from hotloop.program.network import Network
 
-__all__ = ["Effort", "facts", "facts_here", "is_busy", "measure_device", "measure_passport", "versions"]
+__all__ = ["Effort", "facts", "facts_here", "is_busy", "measure_device", "measure_passport", "today", "versions"]
 
 # Beyond this much of other work, in threads for each of the machine's, a passport says so.
 _BUSY = 0.5
@@ -161,7 +161,7 @@ def _measure_as_gpu(machine: Machine | None, device: str, effort: Effort) -> Pas
         device=device,
         machine=facts(machine),
         versions=versions(),
-        measured_on=_today(),
+        measured_on=today(),
         took_s=0.0,
         torch=(compared_with(device, costs, effort.examples),),
         accelerator=measure_accelerator_costs(device, **effort.peaks),
@@ -173,8 +173,9 @@ def _cpu_name(machine: Machine | None) -> str:
     return (machine and machine.cpu.name) or platform.processor() or "unknown processor"
 
 
-def _today() -> str:
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
+def today(days_ago: int = 0) -> str:
+    """Return the day in Greenwich, as 2026-01-31."""
+    return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days_ago)).date().isoformat()
 
 
 def _described() -> Machine | None:
@@ -199,7 +200,7 @@ def _measure_cpu(machine: Machine | None, effort: Effort) -> Passport:
         device="cpu",
         machine=facts(machine),
         versions=versions(),
-        measured_on=_today(),
+        measured_on=today(),
         took_s=0.0,
         torch=tuple(costs),
         native=_native(None if machine is None else machine.cpu.l2_bytes),
