@@ -14,7 +14,7 @@ from hotloop.program.network import Linear, Network
 from hotloop.program.optimizers import OptimizerRule
 from hotloop.program.program import Program
 
-__all__ = ["capture_network"]
+__all__ = ["capture_network", "graph_of"]
 
 
 def capture_network(
@@ -39,7 +39,7 @@ def capture_network(
     has_validation : bool
         Whether the program shall have an evaluation.
     """
-    graph = _graph(network)
+    graph = graph_of(network)
     fixed = {} if class_weight is None else {"class_weight": np.asarray(class_weight, np.float32)}
     is_classification = task == "classification"
     recipe = Recipe(
@@ -55,7 +55,8 @@ def capture_network(
     return write_program(recipe), fixed
 
 
-def _graph(network: Network) -> Graph:
+def graph_of(network: Network) -> Graph:
+    """Return the graph that capturing the ``nn.Sequential`` of the same layers gives."""
     nodes: list[Node] = []
     shapes = tuple(network.parameter_shapes.values())
     n_weights = 0

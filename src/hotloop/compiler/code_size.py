@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hotloop.errors import UnsupportedError
 from hotloop.program.ops import OPS
 from hotloop.program.program import Program
 
-__all__ = ["check_code_size", "estimated_instructions"]
+__all__ = ["INSTRUCTIONS", "check_code_size", "estimated_instructions"]
 
 # Instructions of an op for one vector; of those that are not listed, 1. In float64 vector maths takes twice as many.
-_INSTRUCTIONS = {"exp": 16, "expm1": 24, "log": 21, "tanh": 20, "sigmoid": 18, "softplus": 28, "erf": 30}
+INSTRUCTIONS: Mapping[str, int] = {
+    "exp": 16,
+    "expm1": 24,
+    "log": 21,
+    "tanh": 20,
+    "sigmoid": 18,
+    "softplus": 28,
+    "erf": 30,
+}
 # Loops over more features than this stay loops. Four vectors of rows are worked on at once, and one at the end.
 _WRITTEN_OUT = 16
 _COPIES = 5
@@ -28,7 +38,7 @@ def estimated_instructions(program: Program) -> int:
         if operation.op == "contract":
             total += features * 8 * _COPIES
         elif OPS[operation.op].kind == "elementwise":
-            total += _INSTRUCTIONS.get(operation.op, 1) * factor * features * _COPIES
+            total += INSTRUCTIONS.get(operation.op, 1) * factor * features * _COPIES
     return total
 
 
