@@ -213,7 +213,8 @@ def test_where_the_loss_stopped_being_a_number_is_marked():
     assert "4-10-3 diverged: the loss was no finite number after 4 epochs" in said
     assert "not a finite number from epoch 3" in said
     (mark,) = parsed(page).findall(".//line[@class='bad']")
-    assert mark.get("data-epoch") == "3"
+    assert (mark.get("data-epoch"), mark.get("x1")) == ("3", "100%")
+    assert [dot.get("cx") for dot in parsed(page).findall(".//circle")] == ["0%", "50%"]
 
 
 @pytest.mark.parametrize(("losses", "logarithmic"), [([1.0, 1e-4], True), ([1.0, 0.5], False), ([1.0, 0.0], False)])
@@ -221,6 +222,8 @@ def test_the_page_takes_the_axis_that_the_picture_takes(losses, logarithmic):
     page = render_run(odd_run(losses))
     (data,) = re.findall(r'id="points">(.*?)</script>', page)
     assert json.loads(data) == {
+        "first": 1,
+        "last": 2,
         "logarithmic": logarithmic,
         "series": [{"name": "training", "epochs": [1, 2], "losses": losses}],
     }
@@ -236,6 +239,8 @@ def test_twenty_thousand_losses_are_thinned_and_their_peaks_kept():
     assert len(series["epochs"]) < 4000
     assert {(12_346, 9.0), (17_001, 0.125)} <= set(zip(series["epochs"], series["losses"], strict=True))
     assert len(page) < 200_000
+    assert "of every 11 records the lowest and the highest" in text_of(page)
+    assert "of every" not in text_of(render_run(with_validation()))
 
 
 def test_every_number_of_the_ledger_is_there():

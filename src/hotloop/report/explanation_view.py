@@ -20,7 +20,7 @@ from hotloop.report.bars import (
 )
 from hotloop.report.break_even_map import is_inside, is_uncertain
 from hotloop.report.labels import condition_label, ledger_label, rung_label
-from hotloop.report.numbers import count, decimals_of, duration, fixed, percent, significant
+from hotloop.report.numbers import count, decimals_of, duration, fixed, percent, short, significant
 from hotloop.report.run_view import Figure
 from hotloop.report.svg import shortened
 
@@ -221,7 +221,7 @@ def map_sentence(answer: BreakEven) -> str:
         engine_cpu=shortened(answer.engine_cpu, _NAME),
     )
     rows, width = answer.here
-    here = _("You are at {rows} rows and a width of {width}.").format(rows=count(rows), width=significant(width))
+    here = _("You are at {rows} rows and a width of {width}.").format(rows=count(rows), width=short(width))
     inside = is_inside(answer.rows, rows) and is_inside(answer.widths, width)
     return f"{compared} {here}" if inside else f"{compared} {here} {_('That lies beyond the map.')}"
 

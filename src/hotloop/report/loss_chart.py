@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from hotloop.language import _
 from hotloop.report.numbers import count, short, significant
 from hotloop.report.scale import Scale, linear_scale, log_scale
-from hotloop.report.series import best_validation, drawn_points, first_bad_epoch, is_drawable, is_logarithmic
+from hotloop.report.series import (
+    FEWEST_IN_A_BIN,
+    best_validation,
+    drawn_points,
+    first_bad_epoch,
+    is_drawable,
+    is_logarithmic,
+)
 from hotloop.report.svg import described, element, line, percentage, polyline, text
 
 if TYPE_CHECKING:
@@ -40,9 +47,10 @@ class LossChart:
     ----------
     svg : Markup
     data : Markup
-        The points as JSON: ``logarithmic``, and ``epochs`` and ``losses`` of each series.
+        The points as JSON: ``first`` and ``last`` epoch of the axis, whether it is ``logarithmic``, and ``epochs`` and
+        ``losses`` of each series.
     marks : tuple of str
-        What is marked, in words: the best epoch, the first bad one.
+        What is marked, in words: the best epoch, the first bad one; and what is left out.
     has_validation, is_logarithmic : bool
     """
 
@@ -61,7 +69,7 @@ def loss_chart(run: Run) -> LossChart | None:
     series = _series(run)
     if not any(len(epochs) for _name, (epochs, _losses) in series):
         return None
-    x, y = _scales(series)
+    x, y = _scales(run, series)
     curves = element(
         "svg",
         *(_curve(name, points, x, y) for name, points in series),
@@ -74,7 +82,7 @@ def loss_chart(run: Run) -> LossChart | None:
     dots = [_dot(epoch, loss, x, y, f"dot {name}") for name, points in series for epoch, loss in _few(points)]
     title = _("Loss over the epochs")
     svg = described("loss", title, _description(run, y), _grid(x, y), curves, *dots, *marks, class_="plot")
-    return LossChart(svg, _data(series, y.is_logarithmic), tuple(words), len(series) > 1, y.is_logarithmic)
+    return LossChart(svg, _data(series, x, y), tuple(words), len(series) > 1, y.is_logarithmic)
 
 
 def sparkline(run: Run) -> Markup | None:
@@ -84,7 +92,7 @@ def sparkline(run: Run) -> Markup | None:
     series = [(name, points) for name, points in _series(run, n_bins=600) if len(points[0])]
     if not series:
         return None
-    x, y = _scales(series)
+    x, y = _scales(run, series)
     colours = {"training": TRAINING_COLOUR, "validation": VALIDATION_COLOUR}
     style = {"fill": "none", "stroke_width": 2, "vector_effect": "non-scaling-stroke"}
     curves = [element("path", d=_path(points, x, y), stroke=colours[name], **style) for name, points in series]
@@ -110,10 +118,11 @@ def _series(run: Run, n_bins: int = _N_BINS) -> list[tuple[str, Points]]:
     return series
 
 
-def _scales(series: list[tuple[str, Points]]) -> tuple[Scale, Scale]:
+def _scales(run: Run, series: list[tuple[str, Points]]) -> tuple[Scale, Scale]:
     epochs = np.concatenate([points[0] for _name, points in series])
     losses = np.concatenate([points[1] for _name, points in series])
-    x = linear_scale([float(epochs.min()), float(epochs.max())])
+    bad = first_bad_epoch(run)
+    x = linear_scale([float(epochs.min()), float(epochs.max()), *([] if bad is None else [float(bad)])])
     ends = [float(losses.min()), float(losses.max())]
     return x, log_scale(ends, margin=0.04) if is_logarithmic(losses) else linear_scale(ends, margin=0.04)
 
@@ -173,6 +182,9 @@ def _marks(run: Run, x: Scale, y: Scale) -> tuple[list[Markup], list[str]]:
         at = percentage(x.share(bad))
         marks.append(element("line", x1=at, x2=at, y1="0", y2="100%", class_="bad", data_epoch=bad))
         words.append(_("not a finite number from epoch {epoch}").format(epoch=count(bad)))
+    n_each = len(run.losses) // _N_BINS
+    if n_each >= FEWEST_IN_A_BIN:
+        words.append(_("of every {n} records the lowest and the highest").format(n=n_each))
     return marks, words
 
 
@@ -185,13 +197,14 @@ def _description(run: Run, y: Scale) -> str:
     return sentence.format(first=significant(drawable[0]), last=significant(drawable[-1]), axis=axis)
 
 
-def _data(series: list[tuple[str, Points]], logarithmic: bool) -> Markup:
+def _data(series: list[tuple[str, Points]], x: Scale, y: Scale) -> Markup:
     written = [
         f'{{"name":"{name}","epochs":[{",".join(map(str, epochs.tolist()))}],'
         f'"losses":[{",".join([f"{loss:.7g}" for loss in losses.tolist()])}]}}'
         for name, (epochs, losses) in series
     ]
-    return Markup(f'{{"logarithmic":{str(logarithmic).lower()},"series":[{",".join(written)}]}}')
+    axes = f'"first":{x.low!r},"last":{x.high!r},"logarithmic":{str(y.is_logarithmic).lower()}'
+    return Markup(f'{{{axes},"series":[{",".join(written)}]}}')
 
 
 def _cell(values: dict[int, float], epoch: int) -> str:

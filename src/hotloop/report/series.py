@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hotloop.runs import Run
 
 __all__ = [
+    "FEWEST_IN_A_BIN",
     "TRAINING_COLOUR",
     "VALIDATION_COLOUR",
     "best_validation",
@@ -26,6 +27,8 @@ TRAINING_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"
 
 LOG_FROM_RATIO = 1000.0  # with more than this between the largest and smallest loss, a linear axis hides the end
 LARGEST_DRAWN = 1e100  # no axis reaches further without overflow; also leaves out what is not finite
+
+FEWEST_IN_A_BIN = 3  # with fewer records to each, thinning leaves nothing out
 
 
 def is_drawable(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -87,7 +90,7 @@ def thin(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
     int64 array, ascending, of at most 2 * n_bins + 2 * n / n_bins + 2 positions
     """
     n_each = len(values) // n_bins
-    if n_each < 3:
+    if n_each < FEWEST_IN_A_BIN:
         return np.arange(len(values))
     n_binned = n_each * (len(values) // n_each)
     bins = values[:n_binned].reshape(-1, n_each)

@@ -4,13 +4,11 @@
   const chart = document.getElementById("chart");
   const plot = chart.querySelector(".plot");
   const readout = document.querySelector(".readout");
-  const { logarithmic, series } = JSON.parse(document.getElementById("points").textContent);
+  const { first, last, logarithmic, series } = JSON.parse(document.getElementById("points").textContent);
   const curves = new Map([...plot.querySelectorAll("path.curve")].map((path) => [path.dataset.series, path]));
   const marks = [...plot.querySelectorAll("[data-epoch]")];
   const axes = plot.querySelector(".axes");
   const atRest = readout.textContent;
-  const first = Math.min(...series.filter((one) => one.epochs.length).map((one) => one.epochs[0]));
-  const last = Math.max(...series.filter((one) => one.epochs.length).map((one) => one.epochs[one.epochs.length - 1]));
   const shortest = Math.min(last - first, Math.max(4, (last - first) / 500));
   let from = first, to = last;
 
@@ -140,7 +138,7 @@
     cursor.setAttribute("visibility", nearest >= from && nearest <= to ? "visible" : "hidden");
   }
 
-  if (!(last > first)) return;
+  if (!series.some((one) => one.epochs.length > 1)) return;
   const cursor = svg("line", { y1: "0", y2: "100%", class: "cursor", visibility: "hidden" });
   plot.append(cursor);
   chart.classList.add("zoomable");
