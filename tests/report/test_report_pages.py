@@ -191,7 +191,7 @@ def test_the_run_page_says_what_was_trained():
     )
     for words in (
         f"best validation loss at epoch {run.best_epoch}",
-        "native, the fastest engine, can compile all of it",
+        "Engine native on cpu: native, the fastest engine, can compile all of it.",
         "no better validation loss for 150 epochs",
         "0.9667",
         "4 → 10",

@@ -17,7 +17,7 @@ from hotloop.report.svg import shortened
 if TYPE_CHECKING:
     from hotloop.runs import Run
 
-__all__ = ["Figure", "layers", "run_facts", "run_figures", "run_headline", "run_subject", "settings"]
+__all__ = ["Figure", "layers", "run_facts", "run_figures", "run_headline", "run_reason", "run_subject", "settings"]
 
 _LAYERS_SHOWN = 60
 _NAME, _VALUE = 80, 400  # signs shown of a name in a sentence, and of a setting
@@ -52,6 +52,15 @@ def run_headline(run: Run) -> str:
     return _("{sentence}; the loss ended at {loss}.").format(sentence=said, loss=significant(run.final_loss))
 
 
+def run_reason(run: Run) -> str:
+    """Say what ran it where, and why these."""
+    engine, device = shortened(run.engine, _NAME), shortened(run.device, _NAME)
+    if not run.why:
+        return _("Engine {engine} on {device}.").format(engine=engine, device=device)
+    why = shortened(shown(run.why), _VALUE).rstrip(".")
+    return _("Engine {engine} on {device}: {why}.").format(engine=engine, device=device, why=why)
+
+
 def run_figures(run: Run) -> list[Figure]:
     """Return the numbers that a person looks for first."""
     figures = [Figure(_("final loss"), significant(run.final_loss, 4), _("training"))]
@@ -66,11 +75,8 @@ def run_figures(run: Run) -> list[Figure]:
 
 
 def run_facts(run: Run) -> list[tuple[str, str]]:
-    """Return how it ran, as terms and what they are."""
+    """Return what else is known of the run, as terms and what they are."""
     facts = [
-        (_("engine"), run.engine),
-        (_("device"), run.device),
-        (_("why"), shown(run.why)),
         (_("preparation"), duration(run.prepare_s) if run.prepare_s else ""),
         (_("ended"), shown(run.stopped_why) or run.stopped),
         (_("target"), "" if run.schema is None else run.schema.target),
