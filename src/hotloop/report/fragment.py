@@ -26,7 +26,8 @@ def run_fragment(run: Run) -> str:
 def explanation_fragment(explanation: Explanation) -> str:
     """Return an explanation as HTML: its conclusion, the ledger and the advice, as :func:`run_fragment` does."""
     with explained("cannot show this explanation"):
+        from hotloop.report import explanation_rows
         from hotloop.report import explanation_view as view
         from hotloop.report.environment import render_template
 
-        return render_template("explanation_fragment.html", answer=explanation, view=view)
+        return render_template("explanation_fragment.html", answer=explanation, view=view, rows=explanation_rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hotloop.insight.interval import Interval
 from hotloop.language import _
 
-__all__ = ["count", "decimals_of", "duration", "fixed", "percent", "short", "significant"]
+__all__ = ["bounds", "count", "decimals_of", "duration", "fixed", "percent", "short", "significant", "written"]
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -44,6 +44,19 @@ def decimals_of(intervals: Iterable[Interval], digits: int = 1, most: int = 2) -
     widths = [interval.half_width for interval in intervals]
     widths = [width for width in widths if math.isfinite(width) and width > 0]
     return min(most, max(0, digits - 1 - math.floor(math.log10(min(widths))))) if widths else 1
+
+
+def bounds(us: Interval, decimals: int) -> str:
+    """Return the ends of an interval with so many decimals."""
+    return f"{fixed(us.low, decimals)} – {fixed(us.high, decimals)}"
+
+
+def written(us: Interval) -> tuple[str, str]:
+    """Return a figure and its bounds with the digits that the interval leaves."""
+    if not us.half_width > 0:
+        return significant(us.value), ""
+    decimals = decimals_of([us], digits=2, most=6)
+    return fixed(us.value, decimals), bounds(us, decimals)
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -68,7 +68,7 @@ def render_explanation(explanation: Explanation) -> str:
         Jinja2 cannot be used as it is installed.
     """
     with explained("cannot make the report of this explanation"):
-        from hotloop.report import bars, break_even_map, labels, numbers
+        from hotloop.report import bars, break_even_map, explanation_rows, labels, numbers
         from hotloop.report import explanation_view as view
 
         return _page(
@@ -76,6 +76,7 @@ def render_explanation(explanation: Explanation) -> str:
             script=None,
             answer=explanation,
             view=view,
+            rows=explanation_rows,
             bars=bars,
             map=break_even_map,
             labels=labels,
