@@ -67,15 +67,29 @@ def test_a_plot_that_fails_costs_no_run(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    said = "the run is saved in runs/iris, its loss curve is not: cannot draw the loss curve. Matplotlib raises "
+    said = "the run is saved in runs/iris, its loss.png is not: cannot draw the loss curve. Matplotlib raises "
     assert f"{said}RuntimeError: no fonts." in done.stderr
-    assert "saved    runs/iris\n" in done.stdout
+    assert "saved    runs/iris, with report.html\n" in done.stdout
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["iris"], "the state is not needed any more"
     assert (tmp_path / "runs/iris/run.json").exists()
     # What was not asked for cannot fail.
     command = [HOTLOOP, *SHORT, "--no-plot"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_page_that_fails_costs_no_run(tmp_path):
+    (tmp_path / "jinja2.py").write_text("raise RuntimeError('half\\ninstalled')")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command, environment = [HOTLOOP, *SHORT], _with({"PYTHONPATH": path})
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "hotloop: the run is saved in runs/iris, its report.html is not: cannot make the report of this run. "
+        "RuntimeError: half. Check how Jinja2 is installed.\n"
+    )
+    assert "saved    runs/iris, with loss.png\n" in done.stdout
+    assert (tmp_path / "runs/iris/run.json").exists()
 
 
 def test_names_cannot_command_the_terminal(in_process):

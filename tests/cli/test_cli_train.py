@@ -41,7 +41,7 @@ def test_the_lesson_prints_saves_and_predicts(hotloop_cli, tmp_path):
     assert "cpu" in done.stdout
     assert done.stderr == ""
     run = tmp_path / "runs" / "iris"
-    names = {"run.json", "network.json", "weights.safetensors", "losses.csv", "loss.png"}
+    names = {"run.json", "network.json", "weights.safetensors", "losses.csv", "loss.png", "report.html"}
     assert {path.name for path in run.iterdir()} == names
     assert list((tmp_path / "runs").iterdir()) == [run], "nothing but the run is left behind"
     rows = list(csv.DictReader((run / "losses.csv").read_text().splitlines()))
@@ -50,7 +50,7 @@ def test_the_lesson_prints_saves_and_predicts(hotloop_cli, tmp_path):
     assert float(rows[999]["loss"]) == pytest.approx(0.569962, rel=1e-4)
     again = hotloop_cli("train", "iris", "--epochs", "10", "--no-plot")
     assert "runs/iris-2" in again.stdout
-    assert not (tmp_path / "runs" / "iris-2" / "loss.png").exists()
+    assert not {"loss.png", "report.html"} & {path.name for path in (tmp_path / "runs" / "iris-2").iterdir()}
 
     predicted = hotloop_cli("predict", "runs/iris", "iris")
     assert predicted.returncode == 0, predicted.stderr

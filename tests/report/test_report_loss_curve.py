@@ -14,7 +14,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from hotloop.report.loss_curve import draw, render, thin, to_png
+from hotloop.report.loss_curve import draw, render, to_png
+from hotloop.report.series import thin
 
 
 def run_with(losses, validation=(), best_epoch=None, device="cpu"):

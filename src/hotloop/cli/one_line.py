@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
+from hotloop.language.one_line import one_line
+
 __all__ = ["one_line"]
-
-
-def one_line(text: str) -> str:
-    """Return ``text`` on one line; what a terminal would obey instead of showing is written as its escape."""
-    line = " ".join(text.split())
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)

@@ -30,6 +30,7 @@ __all__ = ["train"]
 
 _DATA = Parameter(group=Group("Data", sort_key=1))
 _TRAINING = Parameter(group=Group("Training", sort_key=2))
+_DRAWN = ("loss.png", "report.html")
 _OUTPUT = Parameter(group=Group("Output", sort_key=3))
 
 
@@ -123,7 +124,7 @@ def train(
     out
         Directory to save to: runs/NAME by default.
     no_plot
-        Draw no loss curve.
+        Draw no loss curve, write no report.
     resume
         Go on with an interrupted run.
     json
@@ -166,14 +167,15 @@ def train(
         run = _train(training, place, console, device=device, engine=engine, threads=threads, record_every=record_every)
         saved = run.save(place.directory)
         place.checkpoint.unlink(missing_ok=True)
-    # The run is safe before matplotlib, which a machine may have in any state, has its turn.
-    failure = None if no_plot else _plot(run, saved)
-    console.finish(run, training, saved, plot=not no_plot and not failure)
+    # The run is safe before matplotlib and Jinja2, which a machine may have in any state, have their turn.
+    failures = {} if no_plot else _draw(run, saved)
+    drawn = [] if no_plot else [name for name in _DRAWN if name not in failures]
+    console.finish(run, training, saved, drawn)
     if run.stopped == "diverged":
         print(f"hotloop: {run.stopped_why}. Try a smaller --learning-rate.", file=sys.stderr)
-    if failure:
-        print(f"hotloop: {one_line(f'the run is saved in {saved}, its loss curve is not: {failure}')}", file=sys.stderr)
-    if failure or run.stopped == "diverged":
+    for name, failure in failures.items():
+        print(f"hotloop: {one_line(f'the run is saved in {saved}, its {name} is not: {failure}')}", file=sys.stderr)
+    if failures or run.stopped == "diverged":
         raise SystemExit(1)
 
 
@@ -203,13 +205,15 @@ def _train(training: TableTraining, place: RunPlace, console: _Console, **settin
         stop_at_once()
 
 
-def _plot(run: Run, saved: Path) -> str | None:
-    """Draw the loss curve into a saved run; return why that failed, if it did."""
-    try:
-        run.plot(saved / "loss.png")
-    except OutputError as error:
-        return error.one_line
-    return None
+def _draw(run: Run, saved: Path) -> dict[str, str]:
+    """Draw picture and page into a saved run; return by name why one failed."""
+    failures = {}
+    for name in _DRAWN:
+        try:
+            run.report(saved / name) if name.endswith(".html") else run.plot(saved / name)
+        except OutputError as error:
+            failures[name] = error.one_line
+    return failures
 
 
 class _Console:
@@ -256,7 +260,7 @@ class _Console:
 
         return [callback(every=print_every)(self._print_epoch)]
 
-    def finish(self, run: Run, training: TableTraining, saved: Path, plot: bool) -> None:
+    def finish(self, run: Run, training: TableTraining, saved: Path, drawn: list[str]) -> None:
         """Say how it ended."""
         if self._quiet:
             print(json_module.dumps(run.to_json(saved), indent=2))
@@ -268,7 +272,7 @@ class _Console:
         for note in run.notes[len(training.prepared.notes) :]:
             self._line("note", note)
         self._line("test", _metrics_text(run, len(training.prepared.X_test)))
-        self._line("saved", f"{saved}" + (f", loss curve in {saved / 'loss.png'}" if plot else ""))
+        self._line("saved", f"{saved}" + (f", with {' and '.join(drawn)}" if drawn else ""))
 
     def _print_epoch(self, moment: Moment) -> None:
         width = len(f"{self._epochs:,}")

@@ -16,8 +16,11 @@ Times are microseconds a step throughout; a step is one update of the weights.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+from hotloop.files import as_path, write_atomically
 from hotloop.insight.interval import Interval
 
 __all__ = [
@@ -292,3 +295,27 @@ class Explanation:
     advice: tuple[Advice, ...]
     conditions: dict[str, str]
     took_s: float
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write this explanation as a page: one HTML file that needs nothing else, neither a network nor scripts.
+
+        Returns
+        -------
+        The path written.
+
+        Raises
+        ------
+        ArgumentError
+            ``path`` is no path.
+        OutputError
+            The file cannot be written, or Jinja2 cannot be used.
+        """
+        from hotloop.report.page import render_explanation
+
+        path = as_path(path)
+        return write_atomically(path, render_explanation(self).encode())
+
+    def _repr_html_(self) -> str:
+        from hotloop.report.fragment import explanation_fragment
+
+        return explanation_fragment(self)

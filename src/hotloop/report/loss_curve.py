@@ -17,6 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import OutputError
+from hotloop.report.series import (
+    TRAINING_COLOUR,
+    VALIDATION_COLOUR,
+    best_validation,
+    drawn_points,
+    first_bad_epoch,
+    is_logarithmic,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +38,7 @@ FORMATS = ("png", "svg", "pdf")
 
 SIZE_INCHES = (10.0, 6.0)
 DOTS_PER_INCH = 150
-# Blue and vermilion stay apart for every kind of colour vision, and in grey. Source: Okabe and Ito (2002).
-TRAINING_COLOUR, VALIDATION_COLOUR, INK, GRID = "#0072B2", "#D55E00", "#333333", "#DDDDDD"
-LOG_FROM_RATIO = 1000.0  # with more than this between the largest and smallest loss, a linear axis hides the end
-LARGEST_DRAWN = 1e100  # no axis reaches further without overflow; also leaves out what is not finite
+INK, GRID = "#333333", "#DDDDDD"
 MARKERS_UP_TO = 30  # so few records are shown as points, too
 
 _drawing = threading.Lock()  # matplotlib's font cache is shared by all threads
@@ -86,7 +91,8 @@ def _draw(run: Run) -> Figure:
     _mark_first_bad(axes, run)
     if run.epochs < 2:
         axes.set_xlim(0, 2)
-    _scale(axes, np.concatenate([run.losses, run.validation_losses]))
+    if is_logarithmic(np.concatenate([run.losses, run.validation_losses])):
+        axes.set_yscale("log")
     if len(axes.get_legend_handles_labels()[1]) > 1:
         axes.legend(facecolor="white", edgecolor="none", fontsize=11, labelcolor=INK)
     return figure
@@ -103,31 +109,6 @@ def render(run: Run, image_format: str = "png") -> bytes:
 def to_png(run: Run) -> bytes:
     """Return the loss curve of ``run`` as PNG, 1500 x 900 pixels."""
     return render(run, "png")
-
-
-def thin(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
-    """Return the positions that draw the same line: first, last, and each bin's lowest and highest.
-
-    Parameters
-    ----------
-    values : float64 array of shape (n,)
-        Finite.
-    n_bins : int
-        Twice the picture's width in pixels, so that no peak is lost.
-
-    Returns
-    -------
-    int64 array, ascending, of at most 2 * n_bins + 2 * n / n_bins + 2 positions
-    """
-    n_each = len(values) // n_bins
-    if n_each < 3:
-        return np.arange(len(values))
-    n_binned = n_each * (len(values) // n_each)
-    bins = values[:n_binned].reshape(-1, n_each)
-    starts = np.arange(0, n_binned, n_each)
-    rest = np.arange(n_binned, len(values))
-    ends = [0, len(values) - 1]
-    return np.unique(np.concatenate([starts + bins.argmin(axis=1), starts + bins.argmax(axis=1), rest, ends]))
 
 
 @contextmanager
@@ -179,42 +160,34 @@ def _style(axes: Axes, device: str) -> None:
 
 
 def _line(axes: Axes, epochs: NDArray[np.int64], losses: NDArray[np.float64], **style: Any) -> None:
-    drawable = np.abs(losses) < LARGEST_DRAWN
-    epochs, losses = epochs[drawable], losses[drawable]
-    kept = thin(losses, int(2 * SIZE_INCHES[0] * DOTS_PER_INCH))
-    marker = "o" if len(kept) <= MARKERS_UP_TO else ""
-    axes.plot(epochs[kept], losses[kept], linewidth=1.8, marker=marker, markersize=5, **style)
+    epochs, losses = drawn_points(epochs, losses, int(2 * SIZE_INCHES[0] * DOTS_PER_INCH))
+    marker = "o" if len(epochs) <= MARKERS_UP_TO else ""
+    axes.plot(epochs, losses, linewidth=1.8, marker=marker, markersize=5, **style)
 
 
 def _mark_best(axes: Axes, run: Run) -> None:
     """Put a ring on the best validation loss."""
-    at = np.flatnonzero(run.validated_at == run.best_epoch)
-    if len(at) and np.abs(run.validation_losses[at[0]]) < LARGEST_DRAWN:
+    best = best_validation(run)
+    if best is not None:
+        epoch, loss = best
         axes.plot(
-            run.validated_at[at],
-            run.validation_losses[at],
+            [epoch],
+            [loss],
             marker="o",
             markersize=10,
             markerfacecolor="white",
             markeredgecolor=VALIDATION_COLOUR,
             markeredgewidth=2,
             linestyle="",
-            label=f"best validation (epoch {run.best_epoch:,})",
+            label=f"best validation (epoch {epoch:,})",
             zorder=5,
         )
 
 
 def _mark_first_bad(axes: Axes, run: Run) -> None:
     """Say where the loss stopped being a number, or that there is none."""
-    bad = run.recorded_at[~np.isfinite(run.losses)]
-    if len(bad):
-        axes.axvline(bad[0], color=INK, linewidth=1.2, linestyle=":", label=f"not finite from epoch {bad[0]:,}")
+    bad = first_bad_epoch(run)
+    if bad is not None:
+        axes.axvline(bad, color=INK, linewidth=1.2, linestyle=":", label=f"not finite from epoch {bad:,}")
     elif not len(run.losses):
         axes.text(0.5, 0.5, "no loss recorded", transform=axes.transAxes, ha="center", color=INK, fontsize=13)
-
-
-def _scale(axes: Axes, losses: NDArray[np.float64]) -> None:
-    """Use a logarithmic axis where the losses span more than three decades."""
-    losses = losses[np.abs(losses) < LARGEST_DRAWN]
-    if len(losses) and losses.min() > 1 / LARGEST_DRAWN and losses.max() > LOG_FROM_RATIO * losses.min():
-        axes.set_yscale("log")

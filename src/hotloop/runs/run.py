@@ -121,6 +121,30 @@ class Run:
             raise ArgumentError(f"cannot draw to '{path}'", do=f"End the name in .{', .'.join(FORMATS)}.")
         return write_atomically(path, render(self, image_format))
 
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write this run as a page: one HTML file that needs nothing else, neither a network nor scripts.
+
+        Returns
+        -------
+        The path written.
+
+        Raises
+        ------
+        ArgumentError
+            ``path`` is no path.
+        OutputError
+            The file cannot be written, or Jinja2 cannot be used.
+        """
+        from hotloop.report.page import render_run
+
+        path = as_path(path)
+        return write_atomically(path, render_run(self).encode())
+
+    def _repr_html_(self) -> str:
+        from hotloop.report.fragment import run_fragment
+
+        return run_fragment(self)
+
     def save(self, path: str | os.PathLike[str], *, plot: bool = False) -> Path:
         """Save this run as a new directory ``path``, or ``path-2``, ... where that is taken.
 

@@ -6,7 +6,7 @@
     network.json          layers or names of parameters, and the table's schema (sealed)
     weights.safetensors   the state dict
     losses.csv            epoch,loss and, with validation, validation_loss
-    loss.png              the curve, where asked for; drawn once all the others are there
+    loss.png, report.html the curve and the page, where asked for; drawn once all the others are there
 """
 
 from __future__ import annotations
