@@ -1,4 +1,4 @@
-"""The passport of this machine, kept between runs; and those of the machines met so far, which ship with the package."""
+"""The passport of this machine, kept between runs; and those of the machines met so far, which ship with hotloop."""
 
 from __future__ import annotations
 

@@ -25,10 +25,11 @@ from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Measurements, collect, difference, level, run_block
 from hotloop.language import _
 
-__all__ = ["measure_ladder", "rungs_of"]
+__all__ = ["NATIVE_STEPS", "measure_ladder", "rungs_of"]
 
-# Machine code does many steps while eager torch does one, and is called once for all of a run's.
-_NATIVE_STEPS = 100
+
+NATIVE_STEPS = 100
+"""Machine code does so many steps while eager torch does one, and is called once for all of a run."""
 
 
 def measure_ladder(loop: Loop, *, threads: int | None = None, budget: Budget, plan: BlockPlan | None = None) -> Ladder:
@@ -80,7 +81,7 @@ def rungs_of(loop: Loop, threads: int | None = None) -> tuple[list[Arm], list[st
         except (RuntimeError, AttributeError) as error:
             left_out.append(_("no python: TorchScript refused ({why})").format(why=str(error).splitlines()[0]))
     try:
-        arms.append(Arm("native", _session(unhooked, "native", threads), times=_NATIVE_STEPS))
+        arms.append(Arm("native", _session(unhooked, "native", threads), times=NATIVE_STEPS))
     except UnsupportedError as error:
         left_out.append(_("native: {what}").format(what=error.what))
     return arms, left_out

@@ -1,0 +1,76 @@
+"""What a step cannot take less than: its operations and its traffic against what this machine reaches."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from hotloop.insight.explanation import Floor
+from hotloop.program.ops import OPS
+
+if TYPE_CHECKING:
+    from hotloop.engines.task import Task
+    from hotloop.hardware import Measured
+    from hotloop.program.program import Block, Operation, Program
+
+__all__ = ["floor_of", "program_flop"]
+
+_BYTES = 4
+_CACHE_BYTES_IF_UNKNOWN = 1 << 20
+
+
+def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: int | None) -> Floor:
+    """Return the floor of a step on one core.
+
+    Parameters
+    ----------
+    task : Task
+    program : Program, optional
+        The step, where it can be captured: then every operation is counted. Else the products of dense layers are.
+    core : Measured
+        What one core reaches.
+    cache_bytes : int, optional
+        What its cache holds: a run's data that fits need not be fetched again in each step.
+    """
+    rows = min(task.batch_size, len(task.training))
+    sizes = [parameter.numel() for parameter in task.model.parameters()]
+    flop = 6.0 * rows * sum(sizes) if program is None else program_flop(program, rows)
+    slots = 0 if program is None else max((len(update.slots) for update in program.updates), default=0)
+    row_bytes = task.training.size_bytes / len(task.training)
+    # Weights and slots are read and written, rows are read.
+    traffic_bytes = rows * row_bytes + 2.0 * _BYTES * sum(sizes) * (1 + slots)
+    whole_bytes = task.training.size_bytes + _BYTES * sum(sizes) * (1 + slots)
+    if whole_bytes <= (cache_bytes or _CACHE_BYTES_IF_UNKNOWN):
+        traffic_bytes = 0.0
+    gflop_per_s, gb_per_s = core.gflop_per_s or math.inf, core.bandwidth_gb_per_s or math.inf
+    arithmetic_us, traffic_us = flop / gflop_per_s / 1e3, traffic_bytes / gb_per_s / 1e3
+    us = max(arithmetic_us, traffic_us)
+    return Floor(flop, traffic_bytes, arithmetic_us, traffic_us, us, gflop_per_s, gb_per_s)
+
+
+def program_flop(program: Program, rows: int) -> float:
+    """Return the floating point operations of a step and its updates; an exp counts as one.
+
+    Parameters
+    ----------
+    program : Program
+    rows : int
+        Of a step.
+    """
+    step = sum(_flop(program.step, operation, rows) for operation in program.step.operations)
+    updates = 0.0
+    for update in program.updates:
+        n_weights = sum(program.step.types[name].n_features for name in update.weights)
+        # An update's block stands for one weight of each.
+        updates += n_weights * sum(OPS[op.op].flop for op in update.block.operations if op.type.axes)
+    return step + updates
+
+
+def _flop(block: Block, operation: Operation, rows: int) -> float:
+    op = OPS[operation.op]
+    operands = [block.types[name] for name in operation.operands]
+    if operation.op == "contract":
+        axes = {axis.name: axis.size or rows for type_ in operands for axis in type_.axes}
+        return op.flop * math.prod(axes.values())
+    counted = operands[0] if op.kind == "sum" else operation.type
+    return op.flop * math.prod(axis.size or rows for axis in counted.axes)
