@@ -3,13 +3,14 @@
 ==================================  ==============================================
 ``_("text")``, ``Sentence("text")``  a message; also ``Group("title")`` of options
 ``n_("one", "many", n)``, ``counted``  a message with a plural
-docstring of ``cli/NAME.py:NAME``   its first paragraph and its parameters
+docstring of a command            its first paragraph and its parameters
 ==================================  ==============================================
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ __all__ = ["SOURCES", "Message", "messages_of", "messages_of_sources"]
 
 SOURCES = Path(__file__).parents[2] / "src" / "hotloop"
 
+_COMMAND = re.compile(r'"hotloop\.cli\.(\w+):(\w+)"')
 _MARKERS = ("_", "n_", "Sentence", "counted", "Group")
+_MAKES_SENTENCES = "sentence.py"
 _COUNTING = ("n_", "counted")
 
 
@@ -33,18 +36,20 @@ class Message:
 
 def messages_of_sources(sources: Path = SOURCES) -> dict[str, Message]:
     """Return every message by its text, in the order of files and lines."""
+    commands = dict(_COMMAND.findall((sources / "cli" / "__init__.py").read_text(encoding="utf-8")))
     found: dict[str, Message] = {}
     for path in sorted(sources.rglob("*.py")):
         file = path.relative_to(sources).as_posix()
-        for message in messages_of(path.read_text(encoding="utf-8"), file):
+        command = commands.get(path.stem) if file.startswith("cli/") else None
+        for message in messages_of(path.read_text(encoding="utf-8"), file, command):
             earlier = found.get(message.text, message)
             files = tuple(dict.fromkeys([*earlier.files, file]))
             found[message.text] = Message(message.text, message.plural or earlier.plural, files)
     return found
 
 
-def messages_of(source: str, file: str) -> Iterator[Message]:
-    """Return the messages of one file.
+def messages_of(source: str, file: str, command: str | None = None) -> Iterator[Message]:
+    """Return the messages of one file, and of the docstring of the command in it.
 
     Raises
     ------
@@ -52,25 +57,30 @@ def messages_of(source: str, file: str) -> Iterator[Message]:
         If something else than a literal is wrapped, which no catalogue can hold.
     """
     tree = ast.parse(source)
-    if file.startswith("cli/"):
-        yield from _messages_of_help(tree, Path(file).stem)
+    yield from _messages_of_help(tree, command)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _marker(node) in _MARKERS]
     for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-        texts = [_literal(argument, file) for argument in call.args[: 2 if _marker(call) in _COUNTING else 1]]
-        yield Message(*texts)
+        arguments = call.args[: 2 if _marker(call) in _COUNTING else 1]
+        if file == _MAKES_SENTENCES and not all(map(_is_literal, arguments)):
+            continue
+        yield Message(*(_literal(argument, file) for argument in arguments))
 
 
 def _marker(call: ast.Call) -> str | None:
     return call.func.id if isinstance(call.func, ast.Name) else None
 
 
+def _is_literal(argument: ast.expr) -> bool:
+    return isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+
+
 def _literal(argument: ast.expr, file: str) -> str:
-    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        return argument.value
+    if isinstance(argument, ast.Constant) and _is_literal(argument):
+        return str(argument.value)
     raise ValueError(f"{file}, line {argument.lineno}: only a literal can be translated, not {ast.unparse(argument)}")
 
 
-def _messages_of_help(tree: ast.Module, command: str) -> Iterator[Message]:
+def _messages_of_help(tree: ast.Module, command: str | None) -> Iterator[Message]:
     import docstring_parser
 
     for node in tree.body:

@@ -78,7 +78,7 @@ def _gpu_lines(alike: list[Gpu]) -> list[str]:
         (_("product"), _known(gpu.name)),
         (_("tier"), _tier(gpu)),
         (_("architecture"), _gpu_architecture(gpu)),
-        (_("memory"), _memory(Memory(gpu.total_bytes, gpu.free_bytes))),
+        (_("GPU memory"), _memory(Memory(gpu.total_bytes, gpu.free_bytes))),
         (_("multiprocessors"), _known(gpu.multiprocessors)),
         (_("driver"), _driver(gpu)),
         *((_("measured"), _measured(figures)) for figures in gpu.measured),
