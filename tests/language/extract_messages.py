@@ -3,6 +3,7 @@
 ==================================  ==============================================
 ``_("text")``, ``Sentence("text")``  a message; also ``Group("title")`` of options
 ``n_("one", "many", n)``, ``counted``  a message with a plural
+``{{ _("text") }}``                 the same in a template of a page
 docstring of a command            its first paragraph and its parameters
 ==================================  ==============================================
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SOURCES", "Message", "messages_of", "messages_of_sources"]
+__all__ = ["SOURCES", "Message", "messages_of", "messages_of_page", "messages_of_sources"]
 
 SOURCES = Path(__file__).parents[2] / "src" / "hotloop"
 
@@ -38,10 +39,11 @@ def messages_of_sources(sources: Path = SOURCES) -> dict[str, Message]:
     """Return every message by its text, in the order of files and lines."""
     commands = dict(_COMMAND.findall((sources / "cli" / "__init__.py").read_text(encoding="utf-8")))
     found: dict[str, Message] = {}
-    for path in sorted(sources.rglob("*.py")):
+    for path in sorted([*sources.rglob("*.py"), *sources.rglob("*.html")]):
         file = path.relative_to(sources).as_posix()
         command = commands.get(path.stem) if file.startswith("cli/") else None
-        for message in messages_of(path.read_text(encoding="utf-8"), file, command):
+        source = path.read_text(encoding="utf-8")
+        for message in messages_of(source, file, command) if path.suffix == ".py" else messages_of_page(source):
             earlier = found.get(message.text, message)
             files = tuple(dict.fromkeys([*earlier.files, file]))
             found[message.text] = Message(message.text, message.plural or earlier.plural, files)
@@ -78,6 +80,17 @@ def _literal(argument: ast.expr, file: str) -> str:
     if isinstance(argument, ast.Constant) and _is_literal(argument):
         return str(argument.value)
     raise ValueError(f"{file}, line {argument.lineno}: only a literal can be translated, not {ast.unparse(argument)}")
+
+
+def messages_of_page(source: str) -> Iterator[Message]:
+    """Return the messages of one of Jinja's templates."""
+    from jinja2 import Environment
+    from jinja2.ext import extract_from_ast
+
+    for _line, _function, texts in extract_from_ast(Environment().parse(source), _MARKERS):
+        text, plural = (*(texts if isinstance(texts, tuple) else (texts,)), None)[:2]
+        if text is not None:
+            yield Message(text, plural)
 
 
 def _messages_of_help(tree: ast.Module, command: str | None) -> Iterator[Message]:

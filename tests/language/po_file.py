@@ -9,7 +9,7 @@ from pathlib import Path
 
 from extract_messages import SOURCES, Message
 
-from hotloop.language.catalogue import _entry
+from hotloop.language.catalogue import entries as entries_of
 
 __all__ = ["CATALOGUE", "Entry", "read_po", "updated", "write_po"]
 
@@ -40,14 +40,11 @@ class Entry:
 
 def read_po(path: Path) -> list[Entry]:
     """Return the entries of a catalogue, without its header."""
-    entries = []
-    for block in path.read_text(encoding="utf-8").split("\n\n"):
-        strings, is_fuzzy = _entry(block)
-        files = tuple(line[3:] for line in block.split("\n") if line.startswith("#: "))
-        if strings.get("msgid"):
-            message = Message(strings["msgid"], strings.get("msgid_plural"), files)
-            entries.append(Entry(message, strings.get("msgstr") or strings.get("msgstr[0]", ""), is_fuzzy))
-    return entries
+    return [
+        Entry(Message(english, plural or None), translation, "fuzzy" in flags)
+        for flags, english, plural, translation in entries_of(path.read_text(encoding="utf-8"))
+        if english
+    ]
 
 
 def updated(entries: Iterable[Entry], messages: Mapping[str, Message]) -> list[Entry]:

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["read_catalogue"]
+__all__ = ["entries", "read_catalogue"]
 
-_ESCAPES = {"n": "\n", "t": "\t"}
+# A flags line, then strings that may go on over several lines each. Obsolete entries begin with "#~".
+_ENTRY = re.compile(
+    r"""^(?:\#,(.*)\n)?
+        msgid[ ]((?:".*"\n)+)
+        (?:msgid_plural[ ]((?:".*"\n)+))?
+        msgstr(?:\[0\])?[ ]((?:".*"(?:\n|\Z))+)""",
+    re.MULTILINE | re.VERBOSE,
+)
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": "\n", "t": "\t"}
 
 
 def read_catalogue(path: Path) -> dict[str, str]:
     """Return the translations of a .po file by their English text; some 3 us each.
 
-    Fuzzy, obsolete and empty entries are left out, as gettext does. Both English forms of a plural lead to the only
-    form of the other language.
+    Fuzzy and empty ones are left out, as gettext does. Both English forms of a plural lead to the only form of the
+    other language.
     """
     texts: dict[str, str] = {}
-    for block in path.read_text(encoding="utf-8").split("\n\n"):
-        entry, is_fuzzy = _entry(block)
-        translation = entry.get("msgstr") or entry.get("msgstr[0]")
-        if translation and not is_fuzzy and entry.get("msgid"):
-            texts[entry["msgid"]] = translation
-            texts[entry.get("msgid_plural", entry["msgid"])] = translation
+    for flags, english, plural, translation in entries(path.read_text(encoding="utf-8")):
+        if translation and english and "fuzzy" not in flags:
+            texts[english] = translation
+            if plural:
+                texts[plural] = translation
     return texts
 
 
-def _entry(block: str) -> tuple[dict[str, str], bool]:
-    """Return the strings of an entry by their keywords, and whether it is marked as fuzzy."""
-    strings: dict[str, str] = {}
-    keyword, is_fuzzy = "", False
-    for line in block.split("\n"):
-        if line.startswith("msg"):
-            keyword, _, text = line.partition(" ")
-            strings[keyword] = _unquoted(text)
-        elif line.startswith('"'):
-            strings[keyword] += _unquoted(line)
-        elif line.startswith("#,"):
-            is_fuzzy = "fuzzy" in line
-    return strings, is_fuzzy
+def entries(catalogue: str) -> Iterator[tuple[str, str, str, str]]:
+    """Return flags, English, its plural and the translation of each entry, the header's among them."""
+    for flags, english, plural, translation in _ENTRY.findall(catalogue):
+        yield flags, _text(english), _text(plural), _text(translation)
 
 
-def _unquoted(text: str) -> str:
-    inside = text.strip()[1:-1]
-    if "\\" not in inside:
-        return inside
-    parts, signs = [], iter(inside)
-    for sign in signs:
-        escaped = next(signs, "") if sign == "\\" else None
-        parts.append(sign if escaped is None else _ESCAPES.get(escaped, escaped))
-    return "".join(parts)
+def _text(lines: str) -> str:
+    text = lines.rstrip("\n")[1:-1]
+    if "\n" in text:
+        text = text.replace('"\n"', "")
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text) if "\\" in text else text

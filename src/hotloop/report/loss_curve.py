@@ -162,9 +162,9 @@ def _explained() -> Iterator[None]:
     except Exception as error:
         said = (str(error) or "without a word").splitlines()[0]
         raise OutputError(
-            "cannot draw the loss curve",
-            why=f"matplotlib raises {type(error).__name__}: {said}",
-            do="Check how matplotlib is installed and set up (MPLCONFIGDIR, matplotlibrc).",
+            Sentence("cannot draw the loss curve"),
+            why=Sentence("matplotlib raises {kind}: {said}", kind=type(error).__name__, said=said),
+            do=Sentence("Check how matplotlib is installed and set up (MPLCONFIGDIR, matplotlibrc)."),
         ) from error
 
 

@@ -161,7 +161,9 @@ class Run:
             try:
                 self.plot(saved / "loss.png")
             except OutputError as error:
-                what = f"the run is saved in '{saved}', but not its picture: {error.what}"
+                what = Sentence(
+                    "the run is saved in '{directory}', but not its picture: {what}", directory=saved, what=error.what
+                )
                 raise OutputError(what, why=error.why, do=error.do) from error
         return saved
 

@@ -120,8 +120,8 @@ class TableTraining:
         rule = self.recipe.rule()
         if rule is None:
             raise UnsupportedError(
-                f"the optimizer {self.recipe.optimizer} is not compiled",
-                do="use sgd, adam or adamw",
+                Sentence("the optimizer {name} is not compiled", name=self.recipe.optimizer),
+                do=Sentence("use {names}", names="sgd, adam, adamw"),
                 see="hotloop layers",
             )
         self._check_memory()
