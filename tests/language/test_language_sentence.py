@@ -56,7 +56,7 @@ def test_a_value_cannot_format_anything(in_chinese):
 
 
 def test_errors_are_english_and_their_lines_are_not(in_chinese):
-    do = Sentence("use {setting} or {other}", setting='device="cpu"', other='device="auto"')
+    do = Sentence("use {first} or {last}", first='device="cpu"', last='device="auto"')
     what = Sentence("unknown recipe {name!r}.{near}", name="leson", near=nearest("leson", ["lesson"]))
     error = ArgumentError(what, do=do)
     error.see = "help(hotloop.fit)"

@@ -135,12 +135,12 @@ def _named_device(name: str) -> str:
     except RuntimeError:
         raise ArgumentError(
             Sentence("{name!r} is not a device", name=name),
-            do=Sentence("use {names}", names="auto, cpu, cuda, cuda:1, mps, xpu"),
+            do=Sentence("use {first} or {last}", first="auto, cpu, cuda, cuda:1, mps", last="xpu"),
         ) from None
     if device.type not in ("cpu", "cuda", "mps", "xpu"):
         raise ArgumentError(
             Sentence("{name!r} is not a device hotloop trains on", name=name),
-            do=Sentence("use {names}", names="auto, cpu, cuda, mps, xpu"),
+            do=Sentence("use {first} or {last}", first="auto, cpu, cuda, mps", last="xpu"),
         )
     if device.type == "cpu":
         return "cpu"
@@ -149,7 +149,7 @@ def _named_device(name: str) -> str:
         raise DeviceError(
             Sentence("there is no device {name!r} here", name=name),
             why=Sentence("torch {version} sees none", version=torch.__version__),
-            do=Sentence("use {setting} or {other}", setting='device="cpu"', other='device="auto"'),
+            do=Sentence("use {first} or {last}", first='device="cpu"', last='device="auto"'),
             see="hotloop devices",
         )
     if device.index is not None and device.index >= backend.device_count():

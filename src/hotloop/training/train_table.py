@@ -121,7 +121,7 @@ class TableTraining:
         if rule is None:
             raise UnsupportedError(
                 Sentence("the optimizer {name} is not compiled", name=self.recipe.optimizer),
-                do=Sentence("use {names}", names="sgd, adam, adamw"),
+                do=Sentence("use {first} or {last}", first="sgd, adam", last="adamw"),
                 see="hotloop layers",
             )
         self._check_memory()
