@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help lesson test timing fuzz check lint types contracts unit format test-lowest clean
+.PHONY: help lesson test timing fuzz messages check lint types contracts unit format test-lowest clean
 
 help:               ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ fuzz: .venv/installed-for-tests   ## 2,000 random training tasks, compiled code 
 check: .venv/installed-for-tests   ## the quick part: all but the slow tests
 	$(MAKE) --no-print-directory lint types contracts
 	$(BIN)/pytest -q -x -n 2 -m "not timing and not slow"
+
+messages: .venv/installed-for-tests   ## bring the catalogue of Chinese texts up to date; lists what is to translate
+	$(BIN)/python tests/language
 
 lint:
 	$(BIN)/ruff check src tests benchmarks

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Texts are compared in English, whatever the language of whoever runs the tests; processes started here inherit it.
+os.environ.update(LANGUAGE="en", LC_ALL="", LC_MESSAGES="", LANG="en_US.UTF-8")
+
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write what the tests in compiler/golden expect")

@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hotloop.sentence import Sentence
+
 if TYPE_CHECKING:
     from hotloop.runs import Run
 
@@ -36,6 +38,7 @@ __all__ = [
     "SavedRunError",
     "TableError",
     "UnsupportedError",
+    "as_line",
     "nearest",
 ]
 
@@ -68,8 +71,7 @@ class HotloopError(Exception):
     @property
     def one_line(self) -> str:
         """The same parts on a single line, for stderr."""
-        more = [self.why, self.do, self.see and f"See {self.see}"]
-        return " ".join([_as_sentence(self.what), *(_capitalised(_as_sentence(part)) for part in more if part)])
+        return as_line(self.what, self.why, self.do, self.see and f"See {self.see}")
 
 
 class ArgumentError(HotloopError, ValueError):
@@ -121,9 +123,15 @@ class Interrupted(KeyboardInterrupt):
         self.run, self.signal_number = run, signal_number
 
 
-def _as_sentence(part: str) -> str:
+def as_line(what: str, *more: str | None, stop: str = ". ") -> str:
+    """Join clauses, each a sentence of its own, on one line; ``stop`` ends those that have no end yet."""
+    sentences = [_as_sentence(what, stop), *(_capitalised(_as_sentence(part, stop)) for part in more if part)]
+    return "".join(sentences).rstrip()
+
+
+def _as_sentence(part: str, stop: str) -> str:
     text = " ".join(part.split())
-    return text if text.endswith((".", "?", "!")) else text + "."
+    return text + (stop[1:] if text.endswith((".", "?", "!", "。", "？", "！")) else stop)
 
 
 def _capitalised(sentence: str) -> str:
@@ -136,4 +144,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     import difflib
 
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    return Sentence(" Did you mean '{name}'?", name=matches[0]) if matches else ""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hotloop.cli.one_line import one_line
+from hotloop.language.one_line import one_line
 
 
 @pytest.mark.parametrize("option", ["--lr", "--weight-decay"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hotloop.errors import UnsupportedError
+from hotloop.sentence import Sentence
 
 __all__ = ["NotCaptured"]
 
@@ -21,8 +22,10 @@ class NotCaptured(UnsupportedError):
     """
 
     def __init__(self, where: str, why: str, instead: str | None = None):
-        do = 'use engine="eager"' + (f", or {instead}" if instead else "")
-        super().__init__(f"cannot compile {where}", why=why, do=do, see="hotloop layers")
+        do = Sentence("use {setting}", setting='engine="eager"')
+        if instead:
+            do = Sentence("use {setting}, or {instead}", setting='engine="eager"', instead=instead)
+        super().__init__(Sentence("cannot compile {where}", where=where), why=why, do=do, see="hotloop layers")
         self.where, self.instead = where, instead
 
     def __reduce__(self) -> tuple[type[NotCaptured], tuple[str | None, ...]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hotloop.sentence import Sentence
+
 __all__ = [
     "ACTIVATIONS",
     "FUNCTIONS",
@@ -92,10 +94,10 @@ class Optimizer:
 
 LAYERS: tuple[Layer, ...] = (
     Layer("Sequential", "nested or not"),
-    Layer("Linear", "with bias or without"),
+    Layer("Linear", Sentence("with bias or without")),
     Layer("Identity"),
-    Layer("Flatten", "of rows that are flat"),
-    Layer("Dropout", "p=0, or in eval mode"),
+    Layer("Flatten", Sentence("of rows that are flat")),
+    Layer("Dropout", Sentence("p=0, or in eval mode")),
 )
 
 
@@ -125,7 +127,7 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("mul", ("torch.mul", "torch.multiply", "torch.Tensor.mul", "torch.Tensor.mul_"), "*"),
     Function("div", ("torch.div", "torch.true_divide", "torch.Tensor.div", "torch.Tensor.div_"), "/"),
     Function("neg", ("torch.neg", "torch.negative", "torch.Tensor.neg"), "-x"),
-    Function("cat", ("torch.cat", "torch.concat", "torch.concatenate"), "torch.cat of columns"),
+    Function("cat", ("torch.cat", "torch.concat", "torch.concatenate"), Sentence("torch.cat of columns")),
     Function("flatten", ("torch.flatten", "torch.Tensor.flatten"), "flatten"),
     Function("view", ("torch.Tensor.view", "torch.Tensor.reshape"), "view"),
     Function("size", ("torch.Tensor.size",), "size"),

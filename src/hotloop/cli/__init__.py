@@ -14,24 +14,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from hotloop.cli.hints import in_options
-from hotloop.cli.one_line import one_line
+from hotloop.cli.choose_language import choose_language
+from hotloop.cli.error_line import error_line
 from hotloop.cli.stopping import INTERRUPTED, stop_at_once
 from hotloop.config import debug_level
 from hotloop.errors import HotloopError, Interrupted
+from hotloop.language import Sentence, _, shown
+from hotloop.language.glyphs import make_streams_safe
+from hotloop.language.one_line import one_line
 
 if TYPE_CHECKING:
-    from cyclopts import App, CycloptsError
+    from cyclopts import App
 
 __all__ = ["main"]
 
 # Name, where the function is, what the overview says about it.
 _COMMANDS = (
-    ("train", "hotloop.cli.train:train", "Train a network on a table."),
-    ("predict", "hotloop.cli.predict:predict", "Predict with a saved run."),
-    ("devices", "hotloop.cli.devices:devices", "Show what machine this is."),
-    ("layers", "hotloop.cli.layers:layers", "Show which layers, losses and optimizers are compiled."),
-    ("ir", "hotloop.cli.ir:ir", "Show what the compiler makes of a network."),
+    ("train", "hotloop.cli.train:train", Sentence("Train a network on a table.")),
+    ("predict", "hotloop.cli.predict:predict", Sentence("Predict with a saved run.")),
+    ("devices", "hotloop.cli.devices:devices", Sentence("Show what machine this is.")),
+    ("layers", "hotloop.cli.layers:layers", Sentence("Show which layers, losses and optimizers are compiled.")),
+    ("ir", "hotloop.cli.ir:ir", Sentence("Show what the compiler makes of a network.")),
 )
 
 _EXIT_USAGE = 2
@@ -60,11 +63,11 @@ def _run(arguments: list[str]) -> int:
         # The command has said how to go on.
         return 128 + (interruption.signal_number or signal.SIGINT)
     except KeyboardInterrupt:
-        return _fail(INTERRUPTED, 128 + signal.SIGINT)
+        return _fail(shown(INTERRUPTED), 128 + signal.SIGINT)
     except SystemExit as left:
         if left.code != 128 + signal.SIGTERM:
             raise
-        return _fail(INTERRUPTED, 128 + signal.SIGTERM)
+        return _fail(shown(INTERRUPTED), 128 + signal.SIGTERM)
 
 
 def _command(arguments: list[str]) -> int:
@@ -72,15 +75,18 @@ def _command(arguments: list[str]) -> int:
 
     debug = False
     try:
+        arguments = choose_language(arguments)
         debug = debug_level() > 0
         _app()(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        return _fail(_usage_text(error), _EXIT_USAGE)
+        from hotloop.cli.usage_line import usage_line
+
+        return _fail(usage_line(error), _EXIT_USAGE)
     except HotloopError as error:
         if debug:
             raise
-        return _fail(in_options(error, " ".join(["hotloop", *arguments[:1]])).one_line, error.exit_code)
+        return _fail(error_line(error, " ".join(["hotloop", *arguments[:1]])), error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has left.
         _drop_output()
@@ -91,24 +97,26 @@ def _command(arguments: list[str]) -> int:
         # Where a file is at fault, the system's error names it, or we raise our own.
         if isinstance(error, OSError) and error.filename is None and error.strerror:
             _drop_output()
-            return _fail(f"cannot write to standard output: {error.strerror}", 1)
-        return _fail(f"a mistake in hotloop: {type(error).__name__}: {error}. HOTLOOP_DEBUG=1 shows where", 1)
+            return _fail(_("cannot write to standard output: {reason}").format(reason=error.strerror), 1)
+        mistake = _("a mistake in hotloop: {kind}: {reason}. HOTLOOP_DEBUG=1 shows where")
+        return _fail(mistake.format(kind=type(error).__name__, reason=error), 1)
     return 0
 
 
 def _app() -> App:
     from cyclopts import App, Parameter
-    from cyclopts.help import DefaultFormatter, PanelSpec
+    from cyclopts.help import PanelSpec
     from rich import box
 
     import hotloop
+    from hotloop.cli.help import TranslatedHelp
 
     app = App(
         name="hotloop",
-        help="Train small PyTorch networks on tables, and see where the time goes.",
+        help=Sentence("Train small PyTorch networks on tables, and see where the time goes."),
         version=hotloop.__version__,
         help_format="plaintext",
-        help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=box.SIMPLE, padding=(0, 0))),
+        help_formatter=TranslatedHelp(panel_spec=PanelSpec(box=box.SIMPLE, padding=(0, 0))),
         # --json has no --no-json: what is off by default needs no way to turn it off.
         default_parameter=Parameter(negative=(), show_default=False, show_choices=False),
         result_action="return_value",
@@ -117,11 +125,6 @@ def _app() -> App:
     for name, where, summary in _COMMANDS:
         app.command(where, name=name, help=summary)
     return app
-
-
-def _usage_text(error: CycloptsError) -> str:
-    command = " ".join(["hotloop", *(error.command_chain or ())])
-    return f"{' '.join(str(error).split())} See {command} --help."
 
 
 def _fail(text: str, exit_code: int) -> int:
@@ -140,10 +143,7 @@ def _make_streams_safe() -> None:
     # A stream that was closed before we began is None; what would be written to it is lost, and nothing else.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115, open for as long as the process
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
-    # A console that cannot show a character shows a question mark, and goes on.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    make_streams_safe(sys.stdout, sys.stderr)
 
 
 def _widen_console() -> None:

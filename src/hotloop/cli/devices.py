@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from dataclasses import replace
 from itertools import groupby
 from json import dumps
 
 from hotloop.hardware import Cpu, Gpu, Machine, Measured, Memory, describe
 from hotloop.hardware import measure as measure_machine
+from hotloop.language import Sentence, _, clauses, current, pad, shown, translated, wrap
 
 __all__ = ["devices", "render"]
 
@@ -30,36 +30,37 @@ def devices(*, measure: bool = False, json: bool = False) -> None:
     """
     machine = describe()
     if measure:
-        print("Measuring for some seconds ...", file=sys.stderr, flush=True)
+        print(_("Measuring for some seconds ..."), file=sys.stderr, flush=True)
         machine = measure_machine(machine)
     print(dumps(machine.to_json(), indent=2) if json else render(machine))
 
 
 def render(machine: Machine) -> str:
-    """Return the machine as plain text for people, in ASCII so that every console can show it."""
+    """Return the machine as plain text for people; in English in ASCII, so that every console can show it."""
     lines = _cpu_lines(machine)
-    for _, alike in groupby(machine.gpus, key=_apart_from_use):
+    for _gpu, alike in groupby(machine.gpus, key=_apart_from_use):
         lines += ["", *_gpu_lines(list(alike))]
     if machine.gpu_status:
         looked_with_torch = bool(machine.cpu.measured)
-        hint = "" if looked_with_torch else "; others are looked for with --measure"
-        lines += ["", "GPU", *_row("", machine.gpu_status + hint)]
-    return "\n".join(lines).encode("ascii", "replace").decode()
+        others = () if looked_with_torch else (Sentence("others are looked for with --measure"),)
+        lines += ["", "GPU", *_row("", shown(clauses(machine.gpu_status, *others)))]
+    text = "\n".join(lines)
+    return text.encode("ascii", "replace").decode() if current() == "en" else text
 
 
 def _cpu_lines(machine: Machine) -> list[str]:
     cpu = machine.cpu
     rows = [
-        ("processor", _known(cpu.name)),
-        ("architecture", _architecture(cpu)),
-        ("cores", _cores(cpu)),
-        ("threads", _threads(cpu)),
-        ("vectors", _vectors(cpu)),
-        ("caches", _caches(cpu)),
-        ("memory", _memory(machine.memory)),
-        ("machine", _virtual(machine)),
-        ("system", machine.operating_system),
-        *(("measured", _measured(figures)) for figures in cpu.measured),
+        (_("processor"), _known(cpu.name)),
+        (_("architecture"), _architecture(cpu)),
+        (_("cores"), _cores(cpu)),
+        (_("threads"), _threads(cpu)),
+        (_("vectors"), _vectors(cpu)),
+        (_("caches"), _caches(cpu)),
+        (_("memory"), _memory(machine.memory)),
+        (_("machine"), _virtual(machine)),
+        (_("system"), machine.operating_system),
+        *((_("measured"), _measured(figures)) for figures in cpu.measured),
     ]
     return _section("CPU", rows, _cpu_meaning(cpu), [*cpu.notes, *_measured_notes(cpu.measured)])
 
@@ -72,18 +73,19 @@ def _apart_from_use(gpu: Gpu) -> Gpu:
 def _gpu_lines(alike: list[Gpu]) -> list[str]:
     """Describe GPUs that differ in number and free memory only, by the one with the least left."""
     gpu = min(alike, key=lambda gpu: gpu.free_bytes or 0)
-    several = f" to {alike[-1].index}, all alike" if len(alike) > 1 else ""
+    title = _("GPU {first} to {last}, all alike") if len(alike) > 1 else "GPU {first}"
     rows = [
-        ("product", _known(gpu.name)),
-        ("tier", _tier(gpu)),
-        ("architecture", _gpu_architecture(gpu)),
-        ("memory", _memory(Memory(gpu.total_bytes, gpu.free_bytes))),
-        ("multiprocessors", _known(gpu.multiprocessors)),
-        ("driver", _driver(gpu)),
-        *(("measured", _measured(figures)) for figures in gpu.measured),
+        (_("product"), _known(gpu.name)),
+        (_("tier"), _tier(gpu)),
+        (_("architecture"), _gpu_architecture(gpu)),
+        (_("GPU memory"), _memory(Memory(gpu.total_bytes, gpu.free_bytes))),
+        (_("multiprocessors"), _known(gpu.multiprocessors)),
+        (_("driver"), _driver(gpu)),
+        *((_("measured"), _measured(figures)) for figures in gpu.measured),
     ]
     notes = [*gpu.notes, *_measured_notes(gpu.measured)]
-    return _section(f"GPU {alike[0].index}{several}", rows, _gpu_meaning(gpu), notes)
+    title = title.format(first=alike[0].index, last=alike[-1].index)
+    return _section(title, rows, _gpu_meaning(gpu), notes)
 
 
 def _section(title: str, rows: list[tuple[str, str]], meaning: list[str], notes: list[str]) -> list[str]:
@@ -91,89 +93,98 @@ def _section(title: str, rows: list[tuple[str, str]], meaning: list[str], notes:
     for label, text in rows:
         lines += _row(label, text)
     for sentence in meaning:
-        lines += _row("What this means", sentence)
+        lines += _row(_("What this means"), sentence)
     for note in notes:
-        lines += _row("Note", note)
+        lines += _row(_("Note"), shown(note))
     return lines
 
 
 def _row(label: str, text: str) -> list[str]:
     indent = " " * (2 + _LABEL_WIDTH) if label else "  "
-    first = f"  {label:<{_LABEL_WIDTH}}" if label else "  "
-    return textwrap.wrap(text, _LINE_WIDTH, initial_indent=first, subsequent_indent=indent)
+    first = f"  {pad(label, _LABEL_WIDTH)}" if label else "  "
+    return wrap(text, _LINE_WIDTH, first=first, rest=indent)
 
 
 def _architecture(cpu: Cpu) -> str:
     if cpu.microarchitecture is None:
-        return f"{cpu.vendor}, generation unknown" if cpu.vendor else "unknown"
+        return _("{vendor}, generation unknown").format(vendor=cpu.vendor) if cpu.vendor else _("unknown")
     line = f" ({cpu.generation})" if cpu.generation else ""
     vendor = "" if cpu.microarchitecture.startswith(str(cpu.vendor)) else f"{_known(cpu.vendor)} "
-    return f"{vendor}{cpu.microarchitecture}{line}, {_known(cpu.year)}"
+    return _("{product}, {year}").format(product=f"{vendor}{cpu.microarchitecture}{line}", year=_known(cpu.year))
 
 
 def _cores(cpu: Cpu) -> str:
     if cpu.performance_cores is None or cpu.efficiency_cores is None:
         return _known(cpu.physical_cores)
-    kinds = f"{cpu.performance_cores} for performance, {cpu.efficiency_cores} for efficiency"
-    return f"{_known(cpu.physical_cores)} ({kinds})"
+    kinds = _("{cores} ({fast} for performance, {thrifty} for efficiency)")
+    return kinds.format(cores=_known(cpu.physical_cores), fast=cpu.performance_cores, thrifty=cpu.efficiency_cores)
 
 
 def _threads(cpu: Cpu) -> str:
-    usable = "all usable" if cpu.usable_threads == cpu.threads else f"{_known(cpu.usable_threads)} usable"
-    return f"{_known(cpu.threads)}, {usable} by this process"
+    text = _("{threads}, {usable} usable by this process")
+    if cpu.usable_threads == cpu.threads:
+        text = _("{threads}, all usable by this process")
+    return text.format(threads=_known(cpu.threads), usable=_known(cpu.usable_threads))
 
 
 def _vectors(cpu: Cpu) -> str:
     if cpu.simd is None:
-        return "unknown"
-    width = f"{cpu.simd_bits} bits" if cpu.simd_bits else "width unknown"
-    matrix = f", and {cpu.matrix_unit} for matrices" if cpu.matrix_unit else ""
-    return f"{cpu.simd}, {width}{matrix}"
+        return _("unknown")
+    width = _("{n} bits").format(n=cpu.simd_bits) if cpu.simd_bits else _("width unknown")
+    text = _("{simd}, {width}, and {unit} for matrices") if cpu.matrix_unit else _("{simd}, {width}")
+    return text.format(simd=cpu.simd, width=width, unit=cpu.matrix_unit)
 
 
 def _caches(cpu: Cpu) -> str:
+    if cpu.l1d_bytes == cpu.l2_bytes == cpu.l3_bytes is None:
+        return _("unknown")
     several = f" x {cpu.l3_caches}" if cpu.l3_bytes and (cpu.l3_caches or 1) > 1 else ""
-    sizes = f"L1d {_size(cpu.l1d_bytes)}, L2 {_size(cpu.l2_bytes)}, L3 {_size(cpu.l3_bytes)}{several}"
-    return "unknown" if cpu.l1d_bytes == cpu.l2_bytes == cpu.l3_bytes is None else sizes
+    levels = (f"L1d {_size(cpu.l1d_bytes)}", f"L2 {_size(cpu.l2_bytes)}", f"L3 {_size(cpu.l3_bytes)}{several}")
+    return _(", ").join(levels)
 
 
 def _memory(memory: Memory) -> str:
-    limit = f", limited to {_size(memory.limit_bytes)} here" if memory.limit_bytes else ""
-    return f"{_size(memory.total_bytes)}{limit}, free now: {_size(memory.available_bytes)}"
+    text = _("{total}, free now: {free}")
+    if memory.limit_bytes:
+        text = _("{total}, limited to {limit} here, free now: {free}")
+    sizes = memory.total_bytes, memory.limit_bytes, memory.available_bytes
+    total, limit, free = map(_size, sizes)
+    return text.format(total=total, limit=limit, free=free)
 
 
 def _virtual(machine: Machine) -> str:
     if machine.virtual is None:
-        return "unknown whether virtual"
-    hypervisor = machine.hypervisor or "hypervisor unknown"
-    return f"virtual ({hypervisor})" if machine.virtual else "not virtual"
+        return _("unknown whether virtual")
+    if not machine.virtual:
+        return _("not virtual")
+    return _("virtual ({hypervisor})").format(hypervisor=machine.hypervisor or _("hypervisor unknown"))
 
 
 def _tier(gpu: Gpu) -> str:
     if gpu.tier is None:
-        return "unknown"
-    return f"{gpu.tier}, {gpu.market}"
+        return _("unknown")
+    return _("{tier}, {market}").format(tier=translated(gpu.tier), market=translated(gpu.market or ""))
 
 
 def _gpu_architecture(gpu: Gpu) -> str:
-    capability = f" (compute capability {gpu.compute_capability})" if gpu.compute_capability else ""
-    year = f", {gpu.year}" if gpu.year else ""
-    vendor = f"{gpu.vendor}, " if gpu.vendor else ""
-    return f"{vendor}{gpu.architecture or 'generation unknown'}{capability}{year}"
+    capability = _(" (compute capability {number})").format(number=gpu.compute_capability)
+    name = (gpu.architecture or _("generation unknown")) + (capability if gpu.compute_capability else "")
+    return _(", ").join(str(part) for part in (gpu.vendor, name, gpu.year) if part)
 
 
 def _driver(gpu: Gpu) -> str:
-    cuda = f", CUDA up to {gpu.cuda_version}" if gpu.cuda_version else ""
-    return f"{_known(gpu.driver_version)}{cuda}"
+    text = _("{driver}, CUDA up to {cuda}") if gpu.cuda_version else "{driver}"
+    return text.format(driver=_known(gpu.driver_version), cuda=gpu.cuda_version)
 
 
 def _measured(figures: Measured) -> str:
-    parts = [
-        figures.gflop_per_s is not None and f"{_figure(figures.gflop_per_s)} GFLOP/s",
-        figures.bandwidth_gb_per_s is not None and f"{_figure(figures.bandwidth_gb_per_s)} GB/s",
-        figures.eager_op_us is not None and f"{_figure(figures.eager_op_us)} us per eager torch operation",
-    ]
-    return f"{figures.on}: {', '.join(part for part in parts if part) or 'unknown'}"
+    speed = figures.gflop_per_s is not None and f"{_figure(figures.gflop_per_s)} GFLOP/s"
+    bandwidth = figures.bandwidth_gb_per_s is not None and f"{_figure(figures.bandwidth_gb_per_s)} GB/s"
+    op = ""
+    if figures.eager_op_us is not None:
+        op = _("{us} us per eager torch operation").format(us=_figure(figures.eager_op_us))
+    parts = [part for part in (speed, bandwidth, op) if part]
+    return _("{on}: {figures}").format(on=shown(figures.on), figures=_(", ").join(parts) or _("unknown"))
 
 
 def _measured_notes(measured: tuple[Measured, ...]) -> list[str]:
@@ -183,34 +194,35 @@ def _measured_notes(measured: tuple[Measured, ...]) -> list[str]:
 
 def _cpu_meaning(cpu: Cpu) -> list[str]:
     numbers = cpu.float32_per_instruction
-    wide = [f"One vector instruction works on {numbers} float32 numbers at once."] if numbers else []
-    return wide + _cost_of_an_operation(cpu.measured)
+    wide = _("One vector instruction works on {n} float32 numbers at once.").format(n=numbers)
+    return [wide] * bool(numbers) + _cost_of_an_operation(cpu.measured)
 
 
 def _gpu_meaning(gpu: Gpu) -> list[str]:
     room = []
     if gpu.free_bytes:
-        room = [f"The free memory holds {_figure(gpu.free_bytes / 4e6)} million float32 numbers."]
+        text = _("The free memory holds {n} million float32 numbers.")
+        room = [text.format(n=_figure(gpu.free_bytes / 4e6))]
     return room + _cost_of_an_operation(gpu.measured)
 
 
 def _cost_of_an_operation(measured: tuple[Measured, ...]) -> list[str]:
     """Set torch's overhead beside the arithmetic that the same device does in that time."""
+    text = _("While torch issues one tiny operation, {device} could do {n} float32 operations.")
     return [
-        f"While torch issues one tiny operation, {figures.on} could do "
-        f"{_figure(figures.eager_op_us * figures.gflop_per_s * 1e3)} float32 operations."
+        text.format(device=shown(figures.on), n=_figure(figures.eager_op_us * figures.gflop_per_s * 1e3))
         for figures in measured
         if figures.eager_op_us and figures.gflop_per_s
     ]
 
 
 def _known(value: object) -> str:
-    return "unknown" if value is None else str(value)
+    return _("unknown") if value is None else str(value)
 
 
 def _size(size_bytes: int | None) -> str:
     if size_bytes is None:
-        return "unknown"
+        return _("unknown")
     units = ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
     shift, unit = next(((shift, unit) for shift, unit in units if size_bytes >> shift), (0, "bytes"))
     return f"{_figure(size_bytes / (1 << shift))} {unit}"

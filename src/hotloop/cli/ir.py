@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter
 
 from hotloop.cli.recipe_options import override, widths, with_optional
 from hotloop.errors import ArgumentError, nearest
+from hotloop.language import Sentence
 from hotloop.training.recipes import find_recipe
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def ir(
         avx512, avx2, sse or neon: this machine's by default.
     """
     if (after is not None) + llvm + asm > 1:
-        raise ArgumentError("--after, --llvm and --asm each ask for another stage", do="give one of them")
+        raise ArgumentError(
+            Sentence("--after, --llvm and --asm each ask for another stage"), do=Sentence("give one of them")
+        )
     from hotloop.compiler.target import host_target, named_target
 
     processor = host_target() if target is None else named_target(target)
@@ -112,7 +115,8 @@ def _stage(program: Program, rows: RowsShape, target: Target, after: str | None)
         return str(list(stages.values())[-1])
     if after not in stages:
         raise ArgumentError(
-            f"no pass is called {after!r}.{nearest(after, stages)}", do="use one of " + ", ".join(stages)
+            Sentence("no pass is called {name!r}.{near}", name=after, near=nearest(after, stages)),
+            do=Sentence("use one of {listed}", listed=", ".join(stages)),
         )
     return str(stages[after])
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hotloop.cli.one_line import one_line
+from hotloop.language import _, shown
+from hotloop.language.one_line import one_line
 
 __all__ = ["predict"]
 
@@ -44,7 +45,7 @@ def predict(
     predictor = load(run)
     prediction = predictor.predict(tables.read(table))
     for note in prediction.notes:
-        print(f"hotloop: note: {one_line(note)}", file=sys.stderr)
+        print(f"hotloop: {one_line(_('note: {note}').format(note=shown(note)))}", file=sys.stderr)
     if out is not None:
         prediction.write_csv(out)
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hotloop.errors import ArgumentError
+from hotloop.language import Sentence
 from hotloop.training.recipes import Recipe
 
 __all__ = ["override", "widths", "with_optional"]
@@ -22,7 +23,7 @@ def with_optional(recipe: Recipe, batch_size: str | None, patience: int | None) 
             recipe, batch_size=None if batch_size == "full" else _count(batch_size, "--batch-size")
         )
     if patience is not None and patience < 0:
-        raise ArgumentError(f"--patience is {patience}; it must be 0 or more")
+        raise ArgumentError(Sentence("{option} is {value}; it must be 0 or more", option="--patience", value=patience))
     if patience is not None:
         recipe = dataclasses.replace(recipe, patience=patience or None)
     return recipe
@@ -37,5 +38,7 @@ def widths(text: str | None) -> tuple[int, ...] | None:
 
 def _count(text: str, option: str) -> int:
     if not text.strip().isdecimal() or int(text) < 1:
-        raise ArgumentError(f"{option} takes whole numbers from 1 on, not {text!r}")
+        raise ArgumentError(
+            Sentence("{option} takes whole numbers from 1 on, not {given!r}", option=option, given=text)
+        )
     return int(text)

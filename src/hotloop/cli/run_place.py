@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hotloop.errors import ArgumentError
 from hotloop.files import claim
+from hotloop.language import Sentence
 
 __all__ = ["RunPlace", "run_place"]
 
@@ -76,12 +77,16 @@ def run_place(wanted: Path, resume: bool) -> Iterator[RunPlace]:
 def _refuse_state(place: RunPlace, resume: bool) -> None:
     if not resume:
         raise ArgumentError(
-            f"{place.checkpoint} holds the state of an interrupted run",
-            do=f"go on with {place.how_to_resume}, or remove that file to start anew",
+            Sentence("{checkpoint} holds the state of an interrupted run", checkpoint=place.checkpoint),
+            do=Sentence("go on with {options}, or remove that file to start anew", options=place.how_to_resume),
         )
 
 
 def _nothing_to_resume(wanted: Path, in_use: bool) -> ArgumentError:
     checkpoint = RunPlace(wanted, "").checkpoint
-    why = "belongs to a run that is still going on" if in_use else "does not exist"
-    return ArgumentError(f"there is nothing to resume: {checkpoint} {why}", do="leave --resume out")
+    what = Sentence("there is nothing to resume: {checkpoint} does not exist", checkpoint=checkpoint)
+    if in_use:
+        what = Sentence(
+            "there is nothing to resume: {checkpoint} belongs to a run that is still going on", checkpoint=checkpoint
+        )
+    return ArgumentError(what, do=Sentence("leave --resume out"))

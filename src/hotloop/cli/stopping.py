@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from types import FrameType
 
+from hotloop.language import Sentence, shown
 from hotloop.training.interruption import terminate
 
 __all__ = ["INTERRUPTED", "stop_at_once", "stop_at_whole_steps"]
 
-INTERRUPTED = "interrupted"
+INTERRUPTED = Sentence("interrupted")
 
 
 def stop_at_once() -> None:
@@ -30,7 +32,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
     if _is_importing(frame):
         # An exception here gets lost in Python's import locks, or aborts torch while its C++ starts.
         with contextlib.suppress(OSError):
-            os.write(2, f"hotloop: {INTERRUPTED}\n".encode())
+            line = f"hotloop: {shown(INTERRUPTED)}\n"
+            os.write(2, line.encode(getattr(sys.stderr, "encoding", None) or "utf-8", "replace"))
         os._exit(128 + number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt

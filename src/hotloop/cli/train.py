@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from hotloop.cli.one_line import one_line
+from hotloop.cli.error_line import error_line
 from hotloop.cli.recipe_options import override, widths, with_optional
 from hotloop.cli.run_place import RunPlace, run_place
 from hotloop.cli.stopping import stop_at_once, stop_at_whole_steps
 from hotloop.errors import ArgumentError, Interrupted, OutputError
+from hotloop.language import Sentence, _, n_, pad, shown
+from hotloop.language.one_line import one_line
 from hotloop.training.recipes import find_recipe
 
 if TYPE_CHECKING:
     from hotloop.runs import Run
     from hotloop.tables import Table
     from hotloop.training.callbacks import Moment
+    from hotloop.training.recipes import Recipe
     from hotloop.training.train_table import TableTraining
 
 __all__ = ["train"]
@@ -151,10 +154,12 @@ def train(
     )
     chosen = with_optional(chosen, batch_size, patience)
     if chosen.print_every < 0:
-        raise ArgumentError(f"--print-every is {chosen.print_every}; it must be 0 or more")
+        raise ArgumentError(
+            Sentence("{option} is {value}; it must be 0 or more", option="--print-every", value=chosen.print_every)
+        )
     for option, size in (("--learning-rate", chosen.learning_rate), ("--weight-decay", chosen.weight_decay)):
         if not math.isfinite(size):
-            raise ArgumentError(f"{option} is {size}; it must be a finite number")
+            raise ArgumentError(Sentence("{option} is {value}; it must be a finite number", option=option, value=size))
     loaded = tables.read(table)
     wanted = _named_directory(out) if out is not None else Path("runs") / _safe_name(loaded.name)
     check_writable(wanted.parent)
@@ -172,9 +177,10 @@ def train(
     drawn = [] if no_plot else [name for name in _DRAWN if name not in failures]
     console.finish(run, training, saved, drawn)
     if run.stopped == "diverged":
-        print(f"hotloop: {run.stopped_why}. Try a smaller --learning-rate.", file=sys.stderr)
+        _complain(_("{what}. Try a smaller --learning-rate.").format(what=shown(run.stopped_why)))
     for name, failure in failures.items():
-        print(f"hotloop: {one_line(f'the run is saved in {saved}, its {name} is not: {failure}')}", file=sys.stderr)
+        text = _("the run is saved in {saved}, its {name} is not: {why}")
+        _complain(text.format(saved=saved, name=name, why=failure))
     if failures or run.stopped == "diverged":
         raise SystemExit(1)
 
@@ -196,10 +202,14 @@ def _train(training: TableTraining, place: RunPlace, console: _Console, **settin
         )
     except Interrupted as interruption:
         # On a full disk there may be none.
-        how = "Its state could not be saved."
+        how = _("interrupted after epoch {epoch}. Its state could not be saved.")
         if place.checkpoint.exists():
-            how = f"The state is in {place.checkpoint}; the same command with {place.how_to_resume} goes on."
-        print(f"hotloop: {one_line(f'interrupted after epoch {interruption.run.epochs}. {how}')}", file=sys.stderr)
+            how = _(
+                "interrupted after epoch {epoch}. The state is in {checkpoint}; "
+                "the same command with {options} goes on."
+            )
+        epoch, options = interruption.run.epochs, place.how_to_resume
+        _complain(how.format(epoch=epoch, checkpoint=place.checkpoint, options=options))
         raise
     finally:
         stop_at_once()
@@ -212,8 +222,12 @@ def _draw(run: Run, saved: Path) -> dict[str, str]:
         try:
             run.report(saved / name) if name.endswith(".html") else run.plot(saved / name)
         except OutputError as error:
-            failures[name] = error.one_line
+            failures[name] = error_line(error)
     return failures
+
+
+def _complain(text: str) -> None:
+    print(f"hotloop: {one_line(text)}", file=sys.stderr)
 
 
 class _Console:
@@ -230,27 +244,30 @@ class _Console:
     def describe(self, table: Table, training: TableTraining) -> None:
         """Say what will be trained on what."""
         data, schema, recipe = training.prepared, training.schema, training.recipe
-        parts = [f"{len(data.X_train):,} rows to train on"]
+        parts = [_("{n:,} rows to train on").format(n=len(data.X_train))]
         if len(data.X_validation):
-            parts.append(f"{len(data.X_validation):,} to validate")
-        parts.append(f"{len(data.X_test):,} to test")
-        answer = f"{schema.n_outputs} classes" if schema.task == "classification" else "numbers"
-        self._line(
-            "table",
-            f"{table.name}: {table.n_rows:,} rows, {schema.n_features} features -> {schema.target} ({answer})",
+            parts.append(_("{n:,} to validate").format(n=len(data.X_validation)))
+        parts.append(_("{n:,} to test").format(n=len(data.X_test)))
+        classes = _("{n} classes").format(n=schema.n_outputs)
+        content = _("{name}: {rows:,} rows, {features} features -> {target} ({answer})").format(
+            name=table.name,
+            rows=table.n_rows,
+            features=schema.n_features,
+            target=schema.target,
+            answer=classes if schema.task == "classification" else _("numbers"),
         )
-        self._line("rows", ", ".join(parts))
+        self._line(_("table"), content)
+        self._line(_("rows"), _(", ").join(parts))
         for note in data.notes:
-            self._line("note", note)
-        batch = "full batch" if recipe.batch_size is None else f"batches of {recipe.batch_size}"
-        self._line("network", f"{training.network}, {training.network.n_parameters:,} parameters")
-        how = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {batch}, {recipe.epochs:,} epochs"
-        self._line("recipe", f"{recipe.name}: {how}")
+            self._line(_("note"), shown(note))
+        network = _("{network}, {n:,} parameters").format(network=training.network, n=training.network.n_parameters)
+        self._line(_("network"), network)
+        self._line(_("recipe"), _recipe_text(recipe))
 
     def start(self, why_device: str, why_engine: str) -> None:
         """Say where training happens, and what runs it."""
-        self._line("device", why_device)
-        self._line("engine", why_engine)
+        self._line(_("device"), shown(why_device))
+        self._line(_("engine"), shown(why_engine))
 
     def callbacks(self, print_every: int) -> list[Callable[[Moment], Any]]:
         """Return the callback that prints a line every so many epochs."""
@@ -266,35 +283,54 @@ class _Console:
             print(json_module.dumps(run.to_json(saved), indent=2))
             return
         per_epoch_us = 1e6 * run.duration_s / max(run.epochs, 1)
-        self._line("time", f"{run.duration_s:.2f} s for {run.epochs:,} epochs ({per_epoch_us:,.0f} us an epoch)")
+        time = n_(
+            "{seconds:.2f} s for {n:,} epoch ({us:,.0f} us an epoch)",
+            "{seconds:.2f} s for {n:,} epochs ({us:,.0f} us an epoch)",
+            run.epochs,
+        )
+        self._line(_("time"), time.format(seconds=run.duration_s, n=run.epochs, us=per_epoch_us))
         if run.stopped == "patience":
-            self._line("stopped", run.stopped_why)
+            self._line(_("stopped"), shown(run.stopped_why))
         for note in run.notes[len(training.prepared.notes) :]:
-            self._line("note", note)
-        self._line("test", _metrics_text(run, len(training.prepared.X_test)))
-        self._line("saved", f"{saved}" + (f", with {' and '.join(drawn)}" if drawn else ""))
+            self._line(_("note"), shown(note))
+        self._line(_("test"), _metrics_text(run, len(training.prepared.X_test)))
+        where = _("{saved}, with {drawn}") if drawn else "{saved}"
+        self._line(_("saved"), where.format(saved=saved, drawn=_(" and ").join(drawn)))
 
     def _print_epoch(self, moment: Moment) -> None:
-        width = len(f"{self._epochs:,}")
-        validation = "" if moment.validation_loss is None else f"  validation {moment.validation_loss:.4f}"
-        print(
-            f"epoch {moment.epoch:>{width},} of {self._epochs:,}  loss {moment.loss:.4f}{validation}",
-            flush=True,
-        )
+        text = _("epoch {epoch} of {epochs:,}  loss {loss:.4f}")
+        if moment.validation_loss is not None:
+            text = _("epoch {epoch} of {epochs:,}  loss {loss:.4f}  validation {validation:.4f}")
+        epoch = f"{moment.epoch:>{len(f'{self._epochs:,}')},}"
+        line = text.format(epoch=epoch, epochs=self._epochs, loss=moment.loss, validation=moment.validation_loss)
+        print(line, flush=True)
 
     def _line(self, label: str, text: str) -> None:
         if not self._quiet:
-            print(f"{label:<8} {one_line(text)}", flush=True)
+            print(f"{pad(label, 8)} {one_line(text)}", flush=True)
+
+
+def _recipe_text(recipe: Recipe) -> str:
+    batch = _("full batch")
+    if recipe.batch_size is not None:
+        batch = _("batches of {n}").format(n=recipe.batch_size)
+    text = _("{name}: {optimizer}, learning rate {rate:g}, {batch}, {epochs:,} epochs")
+    return text.format(
+        name=recipe.name, optimizer=recipe.optimizer, rate=recipe.learning_rate, batch=batch, epochs=recipe.epochs
+    )
 
 
 def _metrics_text(run: Run, n_test: int) -> str:
     if "test_accuracy" in run.metrics:
         share = run.metrics["test_accuracy"]
-        return f"accuracy {share:.4f} ({round(share * n_test):,} of {n_test:,} rows)"
+        text = _("accuracy {share:.4f} ({right:,} of {n:,} rows)")
+        return text.format(share=share, right=round(share * n_test), n=n_test)
     if "test_rmse" in run.metrics:
-        r2 = f"R2 {run.metrics['test_r2']:.4f}, " if "test_r2" in run.metrics else ""
-        return f"{r2}RMSE {run.metrics['test_rmse']:.4g} on {n_test:,} rows"
-    return "no rows were kept for a test"
+        text = _("RMSE {rmse:.4g} on {n:,} rows")
+        if "test_r2" in run.metrics:
+            text = _("R2 {r2:.4f}, RMSE {rmse:.4g} on {n:,} rows")
+        return text.format(r2=run.metrics.get("test_r2"), rmse=run.metrics["test_rmse"], n=n_test)
+    return _("no rows were kept for a test")
 
 
 def _safe_name(name: str) -> str:
@@ -305,5 +341,8 @@ def _safe_name(name: str) -> str:
 def _named_directory(out: Path) -> Path:
     # Room for "-2" and ".checkpoint", and for what a lock adds, in the 255 bytes that a name may have.
     if not out.name or out.name == ".." or len(os.fsencode(out.name)) > 230:
-        raise ArgumentError(f"--out is '{out}', which names no directory for a run", do="give one like runs/mine")
+        raise ArgumentError(
+            Sentence("--out is '{path}', which names no directory for a run", path=out),
+            do=Sentence("give one like {example}", example="runs/mine"),
+        )
     return out

@@ -15,6 +15,7 @@ from hotloop.engines.step_size import FLOP_WORTH_A_SECOND_THREAD, step_flop, why
 from hotloop.engines.task import Task
 from hotloop.errors import ArgumentError, DeviceError, UnsupportedError, nearest
 from hotloop.hardware import available_accelerator
+from hotloop.sentence import Sentence, clauses
 
 if TYPE_CHECKING:
     import torch
@@ -50,13 +51,14 @@ def check_engine_name(name: str) -> None:
     """
     if name not in ENGINE_NAMES:
         raise ArgumentError(
-            f"unknown engine {name!r}.{nearest(str(name), ENGINE_NAMES)}", do="use " + ", ".join(ENGINE_NAMES)
+            Sentence("unknown engine {name!r}.{near}", name=name, near=nearest(str(name), ENGINE_NAMES)),
+            do=Sentence("use {names}", names=", ".join(ENGINE_NAMES)),
         )
     if name != "auto" and name not in ENGINES:
         raise UnsupportedError(
-            f"engine {name!r} cannot run this task",
-            why="this version has no such engine",
-            do='use engine="eager"',
+            Sentence("engine {name!r} cannot run this task", name=name),
+            why=Sentence("this version has no such engine"),
+            do=Sentence("use {setting}", setting='engine="eager"'),
         )
 
 
@@ -73,13 +75,14 @@ def choose_engine(name: str, task: Task) -> tuple[Engine[Task], str]:
         engine = ENGINES[name]
         if refused := engine.refusal(task):
             raise refused
-        return engine, f"{name} was asked for"
+        return engine, Sentence("{name} was asked for", name=name)
     refusals: list[str] = []
     for engine in ENGINES.values():
         refused = engine.refusal(task)
         if refused is None:
-            return engine, "; ".join(refusals) or f"{engine.name}, the fastest engine, can compile all of it"
-        refusals.append(f"{engine.name}: {refused.what}, since {refused.why}")
+            fastest = Sentence("{name}, the fastest engine, can compile all of it", name=engine.name)
+            return engine, clauses(*refusals) if refusals else fastest
+        refusals.append(Sentence("{name}: {what}, since {why}", name=engine.name, what=refused.what, why=refused.why))
     raise AssertionError("eager refuses nothing")
 
 
@@ -102,16 +105,16 @@ def choose_device(name: str, model: torch.nn.Module, flop: float | None) -> tupl
         If this machine, or this torch, lacks the device.
     """
     if name != "auto":
-        return _named_device(name), f"{name} was asked for"
+        return _named_device(name), Sentence("{name} was asked for", name=name)
     home = next(model.parameters()).device
     if home.type != "cpu":
-        return str(home), f"{home}, since the model is there"
+        return str(home), Sentence("{device}, since the model is there", device=home)
     if why := why_too_small(flop):
         return "cpu", why
     accelerator = available_accelerator()
     if accelerator is None:
-        return "cpu", "cpu, since torch sees no GPU here"
-    return accelerator, f"{accelerator}, since a step is enough work to occupy it"
+        return "cpu", Sentence("cpu, since torch sees no GPU here")
+    return accelerator, Sentence("{device}, since a step is enough work to occupy it", device=accelerator)
 
 
 def choose_threads(threads: int | None, flop: float | None) -> int | None:
@@ -130,21 +133,30 @@ def _named_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ArgumentError(f"{name!r} is not a device", do="use auto, cpu, cuda, cuda:1, mps or xpu") from None
+        raise ArgumentError(
+            Sentence("{name!r} is not a device", name=name),
+            do=Sentence("use {first} or {last}", first="auto, cpu, cuda, cuda:1, mps", last="xpu"),
+        ) from None
     if device.type not in ("cpu", "cuda", "mps", "xpu"):
-        raise ArgumentError(f"{name!r} is not a device hotloop trains on", do="use auto, cpu, cuda, mps or xpu")
+        raise ArgumentError(
+            Sentence("{name!r} is not a device hotloop trains on", name=name),
+            do=Sentence("use {first} or {last}", first="auto, cpu, cuda, mps", last="xpu"),
+        )
     if device.type == "cpu":
         return "cpu"
     backend = getattr(torch, device.type)
     if not backend.is_available():
         raise DeviceError(
-            f"there is no device {name!r} here",
-            why=f"torch {torch.__version__} sees none",
-            do='use device="cpu" or device="auto"',
+            Sentence("there is no device {name!r} here", name=name),
+            why=Sentence("torch {version} sees none", version=torch.__version__),
+            do=Sentence("use {first} or {last}", first='device="cpu"', last='device="auto"'),
             see="hotloop devices",
         )
     if device.index is not None and device.index >= backend.device_count():
-        raise DeviceError(f"there is no device {name!r} here", why=f"torch sees {backend.device_count()} of the kind")
+        raise DeviceError(
+            Sentence("there is no device {name!r} here", name=name),
+            why=Sentence("torch sees {n} of the kind", n=backend.device_count()),
+        )
     return name
 
 

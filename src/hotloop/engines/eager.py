@@ -40,6 +40,7 @@ from hotloop.engines.threads import torch_threads
 from hotloop.engines.torch_state import clone, generators, is_finite, loss_on, move, restore_generators
 from hotloop.errors import OutOfMemoryError, UnsupportedError
 from hotloop.program.random import row_order
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -342,7 +343,9 @@ class EagerSession:
 
     def _use_slices(self, slices: int) -> None:
         self._slices = slices
-        self.notes = (f"memory is short: each step is done in {slices} slices of its rows, with the same result",)
+        self.notes = (
+            Sentence("memory is short: each step is done in {n} slices of its rows, with the same result", n=slices),
+        )
 
 
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:

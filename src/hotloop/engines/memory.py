@@ -16,6 +16,7 @@ from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.task import Task
 from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -135,9 +136,14 @@ def fit_into_memory(task: Task) -> int:
             reason = "the data and the weights alone are more than that"
         if reason:
             raise OutOfMemoryError(
-                f"this run needs about {_in_words(need.total(slices))} on {task.device}; {_in_words(free)} are free",
+                Sentence(
+                    "this run needs about {need} on {device}; {free} are free",
+                    need=_in_words(need.total(slices)),
+                    device=task.device,
+                    free=_in_words(free),
+                ),
                 why=reason,
-                do="use a smaller batch_size, a smaller network, fewer rows or columns, or another device",
+                do=Sentence("use a smaller batch_size, a smaller network, fewer rows or columns, or another device"),
             )
         slices *= 2
     return min(slices, task.batch_size)
@@ -194,9 +200,9 @@ def explained(what: str, device: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
-            f"{what} does not fit into the memory of {device}",
+            Sentence("{what} does not fit into the memory of {device}", what=what, device=device),
             why=(str(error) or "there is no memory left").splitlines()[0],
-            do="use a smaller network, a smaller batch_size, or an optimizer that keeps less, such as SGD",
+            do=Sentence("use a smaller network, a smaller batch_size, or an optimizer that keeps less, such as SGD"),
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hotloop.sentence import Sentence
+
 __all__ = ["FLOP_WORTH_AN_ACCELERATOR", "FLOP_WORTH_A_SECOND_THREAD", "step_flop", "why_too_small"]
 
 # An accelerator needs some 300 us to be told what a training step is; a CPU core or two do about this many
@@ -22,7 +24,8 @@ def why_too_small(flop: float | None) -> str | None:
     """Return a clause about the device if a step is too little work for any accelerator, else None."""
     if flop is None or flop >= FLOP_WORTH_AN_ACCELERATOR:
         return None
-    return (
-        f"cpu, since a step is about {flop / 1e6:.2g} million floating point operations, "
-        "fewer than a CPU does while a GPU is being told what to do"
+    return Sentence(
+        "cpu, since a step is about {flop:.2g} million floating point operations, "
+        "fewer than a CPU does while a GPU is being told what to do",
+        flop=flop / 1e6,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hotloop.errors import ArgumentError, OutputError
 from hotloop.files.leftovers import hidden_name, remove, sweep
+from hotloop.sentence import Sentence
 
 __all__ = ["check_writable", "publish_directory", "refusals", "write_atomically"]
 
@@ -25,17 +26,17 @@ Contents = bytes | Callable[[Path], bytes]  # made from the directory's final pa
 _PROBE_BYTES = 4096  # one block: an empty file can often be made on a full disk
 
 _REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file of this size is not allowed here",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.EISDIR: "it is a directory",
-    errno.ENOENT: "its folder does not exist or takes no files",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ENOSPC: Sentence("the disk is full"),
+    errno.EDQUOT: Sentence("the disk quota is used up"),
+    errno.EFBIG: Sentence("a file of this size is not allowed here"),
+    errno.EROFS: Sentence("the file system is read-only"),
+    errno.EACCES: Sentence("permission denied"),
+    errno.EPERM: Sentence("permission denied"),
+    errno.EISDIR: Sentence("it is a directory"),
+    errno.ENOENT: Sentence("its folder does not exist or takes no files"),
+    errno.ENOTDIR: Sentence("a part of the path is a file, not a folder"),
+    errno.ENAMETOOLONG: Sentence("the name is too long"),
+    errno.ELOOP: Sentence("its symbolic links go round in a circle"),
 }
 
 
@@ -92,7 +93,10 @@ def publish_directory(parent: Path, name: str, files: Mapping[str, Contents], *,
         The directory cannot be written, or is taken and ``exact``.
     """
     if name in ("", ".", "..") or Path(name).name != name:
-        raise ArgumentError(f"'{parent / name}' does not name a new directory", do="Use a path such as runs/iris.")
+        raise ArgumentError(
+            Sentence("'{parent}' does not name a new directory", parent=parent / name),
+            do=Sentence("Use a path such as runs/iris."),
+        )
     with refusals(parent / name):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = hidden_name(parent)
@@ -124,7 +128,10 @@ def _publish(temporary: Path, wanted: Path, files: Mapping[str, Contents], exact
                 for key in dependent:
                     (temporary / key).unlink()
         if exact:
-            raise OutputError(f"'{final}' exists already", do="Choose another path, or remove it first.")
+            raise OutputError(
+                Sentence("'{final}' exists already", final=final),
+                do=Sentence("Choose another path, or remove it first."),
+            )
     raise AssertionError("unreachable")
 
 
@@ -212,7 +219,11 @@ def refusals(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         why = _REASONS.get(error.errno or 0) or error.strerror or str(error)
-        room = "Free some space, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
-        raise OutputError(f"cannot write '{path}'", why=why, do=f"{room} another path.") from error
+        do = Sentence("Choose another path.")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            do = Sentence("Free some space, or choose another path.")
+        raise OutputError(Sentence("cannot write '{path}'", path=path), why=why, do=do) from error
     except ValueError as error:  # a NUL or an unencodable character in the path
-        raise OutputError(f"cannot write {str(path)!r}", why=f"it is no valid path ({error})") from error
+        raise OutputError(
+            Sentence("cannot write {str!r}", str=str(path)), why=Sentence("it is no valid path ({error})", error=error)
+        ) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hotloop.errors import ArgumentError
+from hotloop.sentence import Sentence
 
 __all__ = ["as_path"]
 
@@ -21,4 +22,6 @@ def as_path(given: Any, name: str = "path") -> Path:
     try:
         return Path(given)
     except TypeError:
-        raise ArgumentError(f"{name} is {given!r}; it must be a path, such as 'runs/iris'") from None
+        raise ArgumentError(
+            Sentence("{name} is {given!r}; it must be a path, such as 'runs/iris'", name=name, given=given)
+        ) from None

@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from hotloop.sentence import Sentence
+
 __all__ = ["Tier", "find_tier", "is_virtual_gpu"]
 
-ENTRY, MID, HIGH, FLAGSHIP = "entry", "mid-range", "high-end", "flagship"
+ENTRY, MID, HIGH, FLAGSHIP = Sentence("entry"), Sentence("mid-range"), Sentence("high-end"), Sentence("flagship")
+DESKTOP, LAPTOP, DATA_CENTRE = Sentence("desktop"), Sentence("laptop"), Sentence("data centre")
+WORKSTATION, LAPTOP_WORKSTATION = Sentence("workstation"), Sentence("laptop workstation")
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,11 @@ def _plain(name: str | None) -> str:
 
 def _geforce(base: str, laptop: bool) -> Tier | None:
     if entry := _GEFORCE_ENTRY.match(base):
-        return Tier("laptop" if laptop or entry[1] else "desktop", ENTRY)
+        return Tier(LAPTOP if laptop or entry[1] else DESKTOP, ENTRY)
     match = _GEFORCE.match(base)
     if match is None:
         return None
-    market = "laptop" if laptop or match[2] else "desktop"
+    market = LAPTOP if laptop or match[2] else DESKTOP
     return Tier(market, _geforce_tier(int(match[1]), "ti" in match[3].lower()))
 
 
@@ -109,15 +113,15 @@ def _geforce_tier(number: int, ti: bool) -> str:
 
 
 def _titan(base: str) -> Tier | None:
-    return Tier("desktop", FLAGSHIP) if _TITAN.match(base) else None
+    return Tier(DESKTOP, FLAGSHIP) if _TITAN.match(base) else None
 
 
 def _workstation(base: str, laptop: bool) -> Tier | None:
     match = _WORKSTATION.match(base)
     if match is None:
         return None
-    market = "laptop workstation" if laptop or match[2] else "workstation"
-    return Tier("data centre" if match[3] else market, _workstation_tier(int(match[1])))
+    market = LAPTOP_WORKSTATION if laptop or match[2] else WORKSTATION
+    return Tier(DATA_CENTRE if match[3] else market, _workstation_tier(int(match[1])))
 
 
 def _workstation_tier(number: int) -> str:
@@ -133,4 +137,4 @@ def _data_centre(base: str) -> Tier | None:
     match = _DATA_CENTRE_NAME.match(base)
     if match is None or match[1].upper() not in _DATA_CENTRE:
         return None
-    return Tier("data centre", _DATA_CENTRE[match[1].upper()])
+    return Tier(DATA_CENTRE, _DATA_CENTRE[match[1].upper()])

@@ -10,6 +10,7 @@ from hotloop.hardware.description import Cpu
 from hotloop.hardware.find_generation import at_least, find_generation
 from hotloop.hardware.generations import FEATURE_WORDS, Generation
 from hotloop.hardware.reading import CpuReading
+from hotloop.sentence import Sentence, clauses
 
 __all__ = ["identify_cpu"]
 
@@ -95,33 +96,47 @@ def identify_cpu(
 def _doubt(reading: CpuReading, vendor: str | None, found: Generation | None) -> str | None:
     """Say why the generation cannot be named, or None where nothing speaks against ``found``."""
     seen = reading.features & FEATURE_WORDS.keys()
-    numbers = f"family {reading.family} model {reading.model}"
+    numbers = Sentence("family {family} model {model}", family=reading.family, model=reading.model)
     if reading.family is None or reading.model is None:
-        return None if found else f"no generation known for {_named_by_llvm(reading)}"
+        return None if found else Sentence("no generation known for {cpu}", cpu=_named_by_llvm(reading))
     if found is None:
-        return f"{numbers} stepping {reading.stepping} is not in the table of generations" + _bound(vendor, seen)
+        unknown = Sentence(
+            "{numbers} stepping {stepping} is not in the table of generations",
+            numbers=numbers,
+            stepping=reading.stepping,
+        )
+        return clauses(unknown, *_bound(vendor, seen))
     surplus = seen - found.features - found.rarely
     if not surplus:
         return None
-    return (
-        f"the CPU names itself {found.name} ({numbers}) but has {_in_words(surplus)}, "
-        f"which {found.name} lacks{_bound(vendor, seen)}"
+    contradiction = Sentence(
+        "the CPU names itself {name} ({numbers}) but has {features}, which {name} lacks",
+        name=found.name,
+        numbers=numbers,
+        features=_in_words(surplus),
     )
+    return clauses(contradiction, *_bound(vendor, seen))
 
 
 def _named_by_llvm(reading: CpuReading) -> str:
-    return f"the name LLVM gives it, {reading.llvm_name!r}" if reading.llvm_name else "this CPU"
+    if not reading.llvm_name:
+        return Sentence("this CPU")
+    return Sentence("the name LLVM gives it, {name!r}", name=reading.llvm_name)
 
 
-def _bound(vendor: str | None, seen: frozenset[str]) -> str:
+def _bound(vendor: str | None, seen: frozenset[str]) -> list[str]:
     least = at_least(vendor, seen) if seen else None
-    return f"; its features are at least those of {least.name} ({least.year})" if least else ""
+    if least is None:
+        return []
+    return [Sentence("its features are at least those of {name} ({year})", name=least.name, year=least.year)]
 
 
 def _in_words(features: frozenset[str]) -> str:
     """Name the three newest of the features."""
     words = [word for feature, word in FEATURE_WORDS.items() if feature in features][-3:]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    if len(words) == 1:
+        return words[0]
+    return Sentence("{listed} and {last}", listed=", ".join(words[:-1]), last=words[-1])
 
 
 def _as_graviton(found: Generation) -> Generation:
@@ -135,15 +150,21 @@ def _hidden_features(reading: CpuReading, known: Generation | None) -> str | Non
     missing = (known.features & _WORTH_MISSING) - reading.features
     if not missing:
         return None
-    return f"{known.name} normally has {_in_words(missing)}; here it is switched off, hidden or not fitted"
+    return Sentence(
+        "{name} normally has {features}; here it is switched off, hidden or not fitted",
+        name=known.name,
+        features=_in_words(missing),
+    )
 
 
 def _notes_on_cores(reading: CpuReading, virtual: bool | None) -> list[str]:
-    notes = []
+    notes: list[str] = []
     if virtual:
-        notes.append("a virtual machine sees the cores its host shows it: a core here may be one thread of a real core")
+        notes.append(
+            Sentence("a virtual machine sees the cores its host shows it: a core here may be one thread of a real core")
+        )
     if reading.quota_cpus is not None:
-        notes.append(f"a container limit allows the work of {reading.quota_cpus:g} CPUs")
+        notes.append(Sentence("a container limit allows the work of {cpus:g} CPUs", cpus=reading.quota_cpus))
     return notes
 
 

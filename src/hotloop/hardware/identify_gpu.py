@@ -6,6 +6,7 @@ from hotloop.hardware.description import Gpu
 from hotloop.hardware.gpu_generations import GpuGeneration, find_gpu_generation
 from hotloop.hardware.gpu_tiers import Tier, find_tier, is_virtual_gpu
 from hotloop.hardware.reading import GpuReading
+from hotloop.sentence import Sentence
 
 __all__ = ["identify_gpu"]
 
@@ -50,9 +51,9 @@ def _multiprocessors(reading: GpuReading, generation: GpuGeneration | None) -> i
 def _notes(reading: GpuReading) -> tuple[str, ...]:
     notes = []
     if is_virtual_gpu(reading.name):
-        notes.append("a virtual GPU: a share of the real one, so tier and multiprocessors are unknown")
+        notes.append(Sentence("a virtual GPU: a share of the real one, so tier and multiprocessors are unknown"))
     if reading.mig:
-        notes.append("split into MIG instances: a program gets a part of the figures above")
+        notes.append(Sentence("split into MIG instances: a program gets a part of the figures above"))
     if reading.kind == "mps":
-        notes.append("shares the main memory")
+        notes.append(Sentence("shares the main memory"))
     return tuple(notes)

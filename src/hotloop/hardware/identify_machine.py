@@ -6,6 +6,7 @@ from hotloop.hardware.description import Machine, Memory
 from hotloop.hardware.identify_cpu import identify_cpu
 from hotloop.hardware.identify_gpu import identify_gpu
 from hotloop.hardware.reading import MachineReading
+from hotloop.sentence import Sentence
 
 __all__ = ["identify_machine"]
 
@@ -36,7 +37,7 @@ def identify_machine(reading: MachineReading) -> Machine:
         cpu=identify_cpu(reading.cpu, virtual, reading.board_vendor, reading.board_product),
         memory=Memory(reading.memory_total_bytes, reading.memory_available_bytes, reading.memory_limit_bytes),
         gpus=tuple(identify_gpu(gpu) for gpu in reading.gpus),
-        gpu_status=reading.gpu_error or (None if reading.gpus else "no NVIDIA GPU found"),
+        gpu_status=reading.gpu_error or (None if reading.gpus else Sentence("no NVIDIA GPU found")),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from hotloop.hardware.description import Gpu, Machine
+from hotloop.sentence import Sentence
 
 __all__ = ["measure"]
 
@@ -56,10 +57,12 @@ def _explain(torch: Any, gpu: Gpu) -> Gpu:
     """Say why a GPU that NVML found was not measured."""
     if gpu.measured:
         return gpu
-    why = "is built without CUDA" if torch.version.cuda is None else "does not see this GPU"
-    return replace(gpu, notes=(*gpu.notes, f"not measured: the torch installed here {why}"))
+    why = Sentence("not measured: the torch installed here does not see this GPU")
+    if torch.version.cuda is None:
+        why = Sentence("not measured: the torch installed here is built without CUDA")
+    return replace(gpu, notes=(*gpu.notes, why))
 
 
 def _status(machine: Machine, gpus: list[Gpu]) -> str | None:
     driver_trouble = machine.gpu_status if machine.gpu_status != "no NVIDIA GPU found" else None
-    return driver_trouble or (None if gpus else "no GPU found, neither NVIDIA's nor one that torch can use")
+    return driver_trouble or (None if gpus else Sentence("no GPU found, neither NVIDIA's nor one that torch can use"))

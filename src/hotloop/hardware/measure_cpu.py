@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from hotloop.hardware.description import Cpu, Measured
 from hotloop.hardware.fma_loop import FmaLoop, compile_fma_loop
+from hotloop.sentence import Sentence, clauses
 
 __all__ = ["array_bytes", "duration_together_s", "measure_cpu"]
 
@@ -29,10 +30,10 @@ def measure_cpu(cpu: Cpu, available_bytes: int | None) -> tuple[Measured, ...]:
     notes = [failure, _cache_note(cpu, size_bytes)]
     return tuple(
         Measured(
-            on="1 core" if threads == 1 else f"{threads} threads",
+            on=Sentence("1 core") if threads == 1 else Sentence("{threads} threads", threads=threads),
             gflop_per_s=_gflop_per_s(loop, threads) if loop else None,
             bandwidth_gb_per_s=copies.gb_per_s(threads),
-            note="; ".join(note for note in notes if note) or None,
+            note=clauses(*(note for note in notes if note)) if any(notes) else None,
         )
         for threads in counts
     )
@@ -75,11 +76,11 @@ def duration_together_s(works: Sequence[Callable[[], object]]) -> float:
 def _compile(cpu: Cpu) -> tuple[FmaLoop | None, str | None]:
     """Return the loop, or why there is none."""
     if cpu.simd_bits is None:
-        return None, "arithmetic not measured: the vector width is unknown"
+        return None, Sentence("arithmetic not measured: the vector width is unknown")
     try:
         return compile_fma_loop(cpu.simd_bits), None
     except (OSError, RuntimeError) as error:
-        return None, f"arithmetic not measured: {str(error).splitlines()[0]}"
+        return None, Sentence("arithmetic not measured: {reason}", reason=str(error).splitlines()[0])
 
 
 def _gflop_per_s(loop: FmaLoop, threads: int) -> float:
@@ -120,7 +121,9 @@ def _cache_bytes(cpu: Cpu) -> int:
 def _cache_note(cpu: Cpu, size_bytes: int) -> str | None:
     if 4 * _cache_bytes(cpu) <= size_bytes:
         return None
-    return (
-        f"the copied array of {size_bytes // _MIB} MiB is not four times the last-level cache "
-        f"of {_cache_bytes(cpu) // _MIB} MiB, which may have helped the copy"
+    return Sentence(
+        "the copied array of {size} MiB is not four times the last-level cache of {cache} MiB, "
+        "which may have helped the copy",
+        size=size_bytes // _MIB,
+        cache=_cache_bytes(cpu) // _MIB,
     )

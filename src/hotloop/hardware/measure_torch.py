@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hotloop.hardware.description import Measured
+from hotloop.sentence import Sentence
 
 __all__ = ["eager_op_us", "measure_accelerator"]
 
@@ -56,10 +57,10 @@ def measure_accelerator(device: str, n: int = 4096, copy_bytes: int = 256 << 20)
             gflop_per_s=_matmul_gflop_per_s(torch, device, n),
             bandwidth_gb_per_s=_copy_gb_per_s(torch, device, copy_bytes),
             eager_op_us=eager_op_us(device),
-            note=f"float32 product of {n} x {n} matrices, without TF32",
+            note=Sentence("float32 product of {n} x {n} matrices, without TF32", n=n),
         )
     except RuntimeError as error:  # out of memory, or a driver that does not fit
-        return Measured(on=device, note=f"not measured: {str(error).splitlines()[0]}")
+        return Measured(on=device, note=Sentence("not measured: {reason}", reason=str(error).splitlines()[0]))
     finally:
         torch.set_float32_matmul_precision(precision)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hotloop.hardware.reading import GpuReading
+from hotloop.sentence import Sentence
 
 __all__ = ["count_nvidia", "read_nvidia"]
 
@@ -23,7 +24,7 @@ def read_nvidia(device_on_bus: Callable[[], bool]) -> tuple[tuple[GpuReading, ..
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return (), f"NVIDIA driver not loaded: {error}" if device_on_bus() else None
+        return (), Sentence("NVIDIA driver not loaded: {reason}", reason=error) if device_on_bus() else None
     try:
         count = _ask(pynvml.nvmlDeviceGetCount) or 0
         return tuple(_read_gpu(pynvml, index) for index in range(count)), None

@@ -1,23 +1,31 @@
 """What a person reads, in their language: ``_("text")`` looks the text up when it is shown.
 
-English is the language of the sources and of every key in JSON; other languages are gettext catalogues.
+English is the language of the sources, of every key and value in JSON, and of errors raised in Python, whose texts
+people search the web for. The other languages are gettext catalogues in ``locales/``.
+
+::
+
+    _("{n} rows").format(n=n)           text that is shown at once
+    n_("{n} row", "{n} rows", n)        the same for a number of things
+    Sentence("{n} rows", n=n)           text that is kept first: notes, reasons, errors; it is English,
+    shown(sentence)                     and in the reader's language where it is shown
 """
 
-from __future__ import annotations
+from hotloop.language.layout import display_width, pad, wrap
+from hotloop.language.reader import LANGUAGES, _, current, n_, shown, translated, use
+from hotloop.sentence import Sentence, clauses
 
-__all__ = ["_", "current", "shown"]
-
-
-def _(message: str) -> str:
-    """Return the message in the reader's language."""
-    return message
-
-
-def current() -> str:
-    """Return the language that texts are shown in, by its tag."""
-    return "en"
-
-
-def shown(text: str) -> str:
-    """Return a text that was kept in English in the reader's language."""
-    return text
+__all__ = [
+    "LANGUAGES",
+    "Sentence",
+    "_",
+    "clauses",
+    "current",
+    "display_width",
+    "n_",
+    "pad",
+    "shown",
+    "translated",
+    "use",
+    "wrap",
+]

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import OutputError
+from hotloop.language import Sentence, current, shown
+from hotloop.report.chinese_font import chinese_font
 from hotloop.report.series import (
     TRAINING_COLOUR,
     VALIDATION_COLOUR,
@@ -76,25 +78,27 @@ def _draw(run: Run) -> Figure:
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    _style(axes, " ".join(run.device.split()))
-    _line(axes, run.recorded_at, run.losses, color=TRAINING_COLOUR, label="training")
+    words = _Words()
+    _style(axes, words, " ".join(run.device.split()))
+    training = words.say(Sentence("training"))
+    _line(axes, run.recorded_at, run.losses, color=TRAINING_COLOUR, label=training)
     if len(run.validated_at):
         _line(
             axes,
             run.validated_at,
             run.validation_losses,
             color=VALIDATION_COLOUR,
-            label="validation",
+            label=words.say(Sentence("validation")),
             dashes=(5, 1.5),
         )
-        _mark_best(axes, run)
-    _mark_first_bad(axes, run)
+        _mark_best(axes, words, run)
+    _mark_first_bad(axes, words, run)
     if run.epochs < 2:
         axes.set_xlim(0, 2)
     if is_logarithmic(np.concatenate([run.losses, run.validation_losses])):
         axes.set_yscale("log")
     if len(axes.get_legend_handles_labels()[1]) > 1:
-        axes.legend(facecolor="white", edgecolor="none", fontsize=11, labelcolor=INK)
+        axes.legend(facecolor="white", edgecolor="none", prop={"size": 11, **words.family}, labelcolor=INK)
     return figure
 
 
@@ -111,6 +115,24 @@ def to_png(run: Run) -> bytes:
     return render(run, "png")
 
 
+class _Words:
+    """Texts of the picture in the reader's language, or in English where no font has its letters."""
+
+    def __init__(self) -> None:
+        self._font = chinese_font() if current() == "zh" else None
+
+    @property
+    def family(self) -> dict[str, Any]:
+        """Arguments of matplotlib's texts: what its own font lacks comes from the other."""
+        from matplotlib import rcParams
+
+        return {"family": [*rcParams["font.family"], self._font]} if self._font else {}
+
+    def say(self, sentence: Sentence) -> str:
+        """Return what is to be written."""
+        return shown(sentence) if self._font else str(sentence)
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """Raise one error that we know for whatever matplotlib, its fonts or its settings may raise."""
@@ -121,9 +143,9 @@ def _explained() -> Iterator[None]:
     except Exception as error:
         said = (str(error) or "without a word").splitlines()[0]
         raise OutputError(
-            "cannot draw the loss curve",
-            why=f"matplotlib raises {type(error).__name__}: {said}",
-            do="Check how matplotlib is installed and set up (MPLCONFIGDIR, matplotlibrc).",
+            Sentence("cannot draw the loss curve"),
+            why=Sentence("matplotlib raises {kind}: {said}", kind=type(error).__name__, said=said),
+            do=Sentence("Check how matplotlib is installed and set up (MPLCONFIGDIR, matplotlibrc)."),
         ) from error
 
 
@@ -142,13 +164,15 @@ def _import_matplotlib() -> None:
             matplotlib.rcParams["backend"] = named
 
 
-def _style(axes: Axes, device: str) -> None:
+def _style(axes: Axes, words: _Words, device: str) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     # A device's name is text, whatever signs are in it: no mathematics, no TeX.
-    axes.set_title(f"Training Loss on {device}", fontsize=15, color=INK, pad=10, parse_math=False, usetex=False)
-    axes.set_xlabel("Epoch", fontsize=12, color=INK, usetex=False)
-    axes.set_ylabel("Loss", fontsize=12, color=INK, usetex=False)
+    title = words.say(Sentence("Training Loss on {device}", device=device))
+    plain: dict[str, Any] = {"color": INK, "usetex": False, **words.family}
+    axes.set_title(title, fontsize=15, pad=10, parse_math=False, **plain)
+    axes.set_xlabel(words.say(Sentence("Epoch")), fontsize=12, **plain)
+    axes.set_ylabel(words.say(Sentence("Loss")), fontsize=12, **plain)
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -165,7 +189,7 @@ def _line(axes: Axes, epochs: NDArray[np.int64], losses: NDArray[np.float64], **
     axes.plot(epochs, losses, linewidth=1.8, marker=marker, markersize=5, **style)
 
 
-def _mark_best(axes: Axes, run: Run) -> None:
+def _mark_best(axes: Axes, words: _Words, run: Run) -> None:
     """Put a ring on the best validation loss."""
     best = best_validation(run)
     if best is not None:
@@ -179,15 +203,18 @@ def _mark_best(axes: Axes, run: Run) -> None:
             markeredgecolor=VALIDATION_COLOUR,
             markeredgewidth=2,
             linestyle="",
-            label=f"best validation (epoch {epoch:,})",
+            label=words.say(Sentence("best validation (epoch {epoch:,})", epoch=epoch)),
             zorder=5,
         )
 
 
-def _mark_first_bad(axes: Axes, run: Run) -> None:
+def _mark_first_bad(axes: Axes, words: _Words, run: Run) -> None:
     """Say where the loss stopped being a number, or that there is none."""
     bad = first_bad_epoch(run)
     if bad is not None:
-        axes.axvline(bad, color=INK, linewidth=1.2, linestyle=":", label=f"not finite from epoch {bad:,}")
+        label = words.say(Sentence("not finite from epoch {epoch:,}", epoch=bad))
+        axes.axvline(bad, color=INK, linewidth=1.2, linestyle=":", label=label)
     elif not len(run.losses):
-        axes.text(0.5, 0.5, "no loss recorded", transform=axes.transAxes, ha="center", color=INK, fontsize=13)
+        text = words.say(Sentence("no loss recorded"))
+        where: dict[str, Any] = {"transform": axes.transAxes, "ha": "center"}
+        axes.text(0.5, 0.5, text, color=INK, fontsize=13, **where, **words.family)

@@ -19,6 +19,7 @@ from hotloop.program.network import Network
 from hotloop.runs.predictor import LayersModel, ModuleModel, Predictor
 from hotloop.runs.save import FORMAT
 from hotloop.runs.weights import decode_arrays, decode_tensors
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +70,12 @@ def load(path: str | os.PathLike[str], *, into: torch.nn.Module | None = None) -
         model = _layers_model(network, weights)
     else:
         raise SavedRunError(
-            f"'{directory}' holds the weights of {description.get('module') or 'a module'}, not its code",
-            do=f"Build the module and call hotloop.load({os.fspath(path)!r}, into=model).",
+            Sentence(
+                "'{directory}' holds the weights of {module}, not its code",
+                directory=directory,
+                module=description.get("module") or "a module",
+            ),
+            do=Sentence("Build the module and call hotloop.load({path!r}, into=model).", path=os.fspath(path)),
         )
     schema = _schema(description)
     task = _field(description, "task", str, "network.json")
@@ -82,16 +87,26 @@ def _check_is_run(directory: Path) -> None:
     try:
         names = set(os.listdir(directory))  # noqa: PTH208, one name per entry is all that is needed
     except NotADirectoryError:
-        raise SavedRunError(f"'{directory}' is a file", do="Give the run's directory.") from None
+        raise SavedRunError(
+            Sentence("'{directory}' is a file", directory=directory), do=Sentence("Give the run's directory.")
+        ) from None
     except (FileNotFoundError, ValueError):
-        raise SavedRunError(f"there is no run '{directory}'.{_near(directory)}") from None
+        raise SavedRunError(
+            Sentence("there is no run '{directory}'.{near}", directory=directory, near=_near(directory))
+        ) from None
     except OSError as error:
-        raise SavedRunError(f"cannot read '{directory}'", why=error.strerror) from None
+        raise SavedRunError(Sentence("cannot read '{directory}'", directory=directory), why=error.strerror) from None
     missing = [name for name in FILES if name not in names]
     if len(missing) == len(FILES):
-        raise SavedRunError(f"'{directory}' is not a saved run", why=f"it holds no {missing[0]}")
+        raise SavedRunError(
+            Sentence("'{directory}' is not a saved run", directory=directory),
+            why=Sentence("it holds no {missing}", missing=missing[0]),
+        )
     if missing:
-        raise SavedRunError(f"the run '{directory}' is not complete", why=f"{' and '.join(missing)} is missing")
+        raise SavedRunError(
+            Sentence("the run '{directory}' is not complete", directory=directory),
+            why=Sentence("{listed} is missing", listed=" and ".join(missing)),
+        )
 
 
 def _near(directory: Path) -> str:
@@ -107,14 +122,14 @@ def _read(directory: Path, name: str, limit_bytes: int, sha256: str | None = Non
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
-            raise _damaged(path, "it is no file of the size that was written")
+            raise _damaged(path, Sentence("it is no file of the size that was written"))
         data = path.read_bytes()
     except SavedRunError:
         raise
     except OSError as error:
-        raise SavedRunError(f"cannot read '{path}'", why=error.strerror) from None
+        raise SavedRunError(Sentence("cannot read '{path}'", path=path), why=error.strerror) from None
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise _damaged(path, "its contents do not match their checksum")
+        raise _damaged(path, Sentence("its contents do not match their checksum"))
     return data
 
 
@@ -123,8 +138,13 @@ def _document(directory: Path, name: str, data: bytes) -> dict[str, Any]:
     version = _field(document, "format", int, name)
     if version != FORMAT:
         raise SavedRunError(
-            f"'{directory / name}' has format {version}, this hotloop reads format {FORMAT}",
-            do="Install a newer hotloop." if version > FORMAT else None,
+            Sentence(
+                "'{directory}' has format {version}, this hotloop reads format {known}",
+                directory=directory / name,
+                version=version,
+                known=FORMAT,
+            ),
+            do=Sentence("Install a newer hotloop.") if version > FORMAT else None,
         )
     return document
 
@@ -138,7 +158,9 @@ def _weights(directory: Path, description: Mapping[str, Any]) -> bytes:
 def _network(description: Mapping[str, Any]) -> Network | None:
     kind = _field(description, "kind", str, "network.json")
     if kind not in ("layers", "module"):
-        raise SavedRunError("network.json makes no sense", why=f"it describes a network of kind {kind!r}")
+        raise SavedRunError(
+            Sentence("network.json makes no sense"), why=Sentence("it describes a network of kind {kind!r}", kind=kind)
+        )
     return Network.from_json(description.get("layers")) if kind == "layers" else None
 
 
@@ -158,14 +180,18 @@ def _check_agreement(task: str, schema: Schema | None, network: Network | None) 
     if schema is not None and network is not None:
         agreed &= (schema.n_features, schema.n_outputs) == (network.n_inputs, network.n_outputs)
     if not agreed:
-        raise SavedRunError("network.json makes no sense", why="its table, its network and its task do not fit")
+        raise SavedRunError(
+            Sentence("network.json makes no sense"), why=Sentence("its table, its network and its task do not fit")
+        )
 
 
 def _layers_model(network: Network, data: bytes) -> LayersModel:
     arrays = decode_arrays(data)
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes != network.parameter_shapes or any(array.dtype.kind != "f" for array in arrays.values()):
-        raise SavedRunError("the saved weights are not those of the saved network", do="Train again.")
+        raise SavedRunError(
+            Sentence("the saved weights are not those of the saved network"), do=Sentence("Train again.")
+        )
     return LayersModel(network, arrays)
 
 
@@ -174,7 +200,10 @@ def _fill(module: torch.nn.Module, data: bytes, directory: Path) -> None:
     import torch
 
     if not isinstance(module, torch.nn.Module):
-        raise ArgumentError(f"into must be a torch.nn.Module, not {module!r}", do="Build the module before loading.")
+        raise ArgumentError(
+            Sentence("into must be a torch.nn.Module, not {module!r}", module=module),
+            do=Sentence("Build the module before loading."),
+        )
     saved = decode_tensors(data)
     own = module.state_dict()
     differences = [f"'{name}' is not in the module" for name in saved if name not in own]
@@ -185,9 +214,9 @@ def _fill(module: torch.nn.Module, data: bytes, directory: Path) -> None:
             differences.append(f"'{name}' is {was} in the run and {now} in the module")
     if differences:
         raise SavedRunError(
-            f"the module does not fit the run '{directory}'",
+            Sentence("the module does not fit the run '{directory}'", directory=directory),
             why="; ".join(sorted(differences)),
-            do="Build it as it was for training.",
+            do=Sentence("Build it as it was for training."),
         )
     module.load_state_dict(saved)
 
@@ -201,9 +230,14 @@ def _kind(tensor: Any) -> str:
 def _field(document: Mapping[str, Any], key: str, kind: type[Value], what: str) -> Value:
     value = document.get(key)
     if type(value) is not kind:
-        raise SavedRunError(f"{what} makes no sense", why=f"'{key}' is missing or of the wrong kind")
+        raise SavedRunError(
+            Sentence("{what} makes no sense", what=what),
+            why=Sentence("'{key}' is missing or of the wrong kind", key=key),
+        )
     return value
 
 
 def _damaged(path: Path, why: str) -> SavedRunError:
-    return SavedRunError(f"'{path}' is damaged", why=why, do="Restore it from a copy, or train again.")
+    return SavedRunError(
+        Sentence("'{path}' is damaged", path=path), why=why, do=Sentence("Restore it from a copy, or train again.")
+    )

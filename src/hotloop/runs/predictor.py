@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hotloop.errors import TableError
 from hotloop.program.network import Linear, Network
 from hotloop.runs.prediction import Prediction, of_classes, of_numbers
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -93,10 +94,16 @@ class Predictor:
         try:
             x = np.asarray(rows, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise TableError("the rows are no array of numbers", why=str(error)) from None
+            raise TableError(Sentence("the rows are no array of numbers"), why=str(error)) from None
         width = self.network.n_inputs if self.network else None
         if x.ndim == 0 or (width is not None and x.shape[1:] != (width,)):
-            raise TableError(f"the rows have shape {x.shape}, the network takes (rows, {width or '...'})")
+            raise TableError(
+                Sentence(
+                    "the rows have shape {shape}, the network takes (rows, {width})",
+                    shape=x.shape,
+                    width=width or "...",
+                )
+            )
         _check_finite(x, "a feature")
         return x, ()
 
@@ -158,7 +165,9 @@ class ModuleModel:
             with torch.no_grad():
                 return _in_slices(forward, x, int(np.prod(x.shape[1:], initial=256)))
         except RuntimeError as error:
-            raise TableError(f"the module cannot take rows of shape {x.shape}", why=str(error)) from error
+            raise TableError(
+                Sentence("the module cannot take rows of shape {shape}", shape=x.shape), why=str(error)
+            ) from error
         finally:
             for module, mode in training.items():
                 module.training = mode
@@ -179,4 +188,4 @@ def _check_finite(values: FloatArray, what: str) -> None:
     finite = np.isfinite(values)
     if not finite.all():
         row = int(np.argwhere(~finite)[0][0])
-        raise TableError(f"{what} in row {row + 1} is not a finite number")
+        raise TableError(Sentence("{what} in row {row} is not a finite number", what=what, row=row + 1))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hotloop.errors import ArgumentError, OutputError
 from hotloop.files import as_path, write_atomically
+from hotloop.language import Sentence, _, pad, shown, translated
 from hotloop.program.network import Network
 from hotloop.runs.json_values import to_json_value
 from hotloop.runs.save import save_run
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from hotloop.tables import Schema
 
 __all__ = ["Run"]
+
+# How runs end and what they are measured by, as people read it; the data has the keys.
+_IN_WORDS = (
+    Sentence("finished"),
+    Sentence("patience"),
+    Sentence("interrupted"),
+    Sentence("diverged"),
+    Sentence("test accuracy"),
+    Sentence("test rmse"),
+    Sentence("test r2"),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,7 +130,10 @@ class Run:
         path = as_path(path)
         image_format = path.suffix.lower().removeprefix(".")
         if image_format not in FORMATS:
-            raise ArgumentError(f"cannot draw to '{path}'", do=f"End the name in .{', .'.join(FORMATS)}.")
+            raise ArgumentError(
+                Sentence("cannot draw to '{path}'", path=path),
+                do=Sentence("End the name in .{listed}.", listed=", .".join(FORMATS)),
+            )
         return write_atomically(path, render(self, image_format))
 
     def report(self, path: str | os.PathLike[str]) -> Path:
@@ -170,7 +185,9 @@ class Run:
             try:
                 self.plot(saved / "loss.png")
             except OutputError as error:
-                what = f"the run is saved in '{saved}', but not its picture: {error.what}"
+                what = Sentence(
+                    "the run is saved in '{directory}', but not its picture: {what}", directory=saved, what=error.what
+                )
                 raise OutputError(what, why=error.why, do=error.do) from error
         return saved
 
@@ -199,16 +216,17 @@ class Run:
 
     def __str__(self) -> str:
         lines = [
-            ("epochs", f"{self.epochs:,} ({self.stopped_why or self.stopped})"),
-            ("loss", f"{self.final_loss:.6g}"),
-            ("validation", self._validation_text()),
-            ("time", f"{self.duration_s:.3g} s, after {self.prepare_s:.3g} s of preparation"),
-            ("engine", f"{self.engine} on {self.device}"),
-            ("why", self.why),
-            *((name.replace("_", " "), f"{value:.6g}") for name, value in self.metrics.items()),
-            *(("note", note) for note in self.notes),
+            (_("epochs"), _("{n:,} ({why})").format(n=self.epochs, why=shown(self.stopped_why or self.stopped))),
+            (_("loss"), f"{self.final_loss:.6g}"),
+            (_("validation"), self._validation_text()),
+            (_("time"), self._time_text()),
+            (_("engine"), _("{engine} on {device}").format(engine=self.engine, device=self.device)),
+            (_("why"), shown(self.why)),
+            *((translated(name.replace("_", " ")), f"{value:.6g}") for name, value in self.metrics.items()),
+            *((_("note"), shown(note)) for note in self.notes),
         ]
-        return "\n".join([f"Run, {self.stopped}", *(f"  {name:<13} {text}" for name, text in lines if text)])
+        title = _("Run, {stopped}").format(stopped=translated(self.stopped))
+        return "\n".join([title, *(f"  {pad(name, 13)} {text}" for name, text in lines if text)])
 
     __repr__ = __str__
 
@@ -216,8 +234,12 @@ class Run:
         best = self.validation_losses[self.validated_at == self.best_epoch]
         return float(best[0]) if len(best) else None
 
+    def _time_text(self) -> str:
+        text = _("{seconds:.3g} s, after {prepare:.3g} s of preparation")
+        return text.format(seconds=self.duration_s, prepare=self.prepare_s)
+
     def _validation_text(self) -> str:
         best_loss = self._best_validation_loss()
         if best_loss is not None:
-            return f"{best_loss:.6g} at epoch {self.best_epoch:,}, the best"
+            return _("{loss:.6g} at epoch {epoch:,}, the best").format(loss=best_loss, epoch=self.best_epoch)
         return f"{self.validation_losses[-1]:.6g}" if len(self.validation_losses) else ""

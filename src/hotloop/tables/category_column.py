@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hotloop.sentence import Sentence, counted
 from hotloop.tables.column import Column, Unusable
 from hotloop.tables.raw_column import RawColumn
 from hotloop.tables.saved_fields import exactly, text, texts
@@ -53,12 +54,17 @@ class CategoryColumn(Column):
     def fit(cls, raw: RawColumn, rows: NDArray[np.int64], scaling: ScalingName) -> tuple[CategoryColumn, str]:
         """Collect the categories of the training rows."""
         seen = raw.texts()[rows]
-        counted = seen.drop_nulls().rename("category").value_counts(name="count")
-        counted = counted.sort("count", "category", descending=[True, False])
-        _refuse_unteachable(counted.height, len(seen) - seen.null_count(), len(rows))
-        kept = counted["category"].head(MAX_CATEGORIES)
-        pooled = counted.height - len(kept)
-        note = f"'{raw.name}' has {counted.height:,} categories: the rarest {pooled:,} count as unseen."
+        by_count = seen.drop_nulls().rename("category").value_counts(name="count")
+        by_count = by_count.sort("count", "category", descending=[True, False])
+        _refuse_unteachable(by_count.height, len(seen) - seen.null_count(), len(rows))
+        kept = by_count["category"].head(MAX_CATEGORIES)
+        pooled = by_count.height - len(kept)
+        note = Sentence(
+            "'{name}' has {n:,} categories: the rarest {pooled:,} count as unseen.",
+            name=raw.name,
+            n=by_count.height,
+            pooled=pooled,
+        )
         return cls(raw.name, tuple(kept)), note if pooled else ""
 
     def write(self, values: pl.Series, out: NDArray[np.float32]) -> int:
@@ -76,7 +82,12 @@ class CategoryColumn(Column):
 
     def surprise(self, count: int) -> str:
         """Say that rows hold categories that have no input of their own."""
-        return f"'{self.name}' holds a category not known from training in {count:,} row{'s' * (count != 1)}."
+        return counted(
+            "'{name}' holds a category not known from training in {n:,} row.",
+            "'{name}' holds a category not known from training in {n:,} rows.",
+            count,
+            name=self.name,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return kind, name and categories."""
@@ -91,9 +102,15 @@ class CategoryColumn(Column):
 
 def _refuse_unteachable(n_categories: int, n_present: int, n_rows: int) -> None:
     if not n_present:
-        raise Unusable("is missing in every training row")
+        raise Unusable(Sentence("is missing in every training row"))
     if n_categories == 1 and n_present == n_rows:
-        raise Unusable("is the same in every training row")
+        raise Unusable(Sentence("is the same in every training row"))
     all_different = n_categories == n_present >= _IDS_FROM_ROWS
     if all_different or (n_categories > MAX_CATEGORIES and 2 * n_categories > n_present):
-        raise Unusable(f"looks like a name or an id ({n_categories:,} different texts in {n_present:,} rows)")
+        raise Unusable(
+            Sentence(
+                "looks like a name or an id ({n_categories:,} different texts in {n_present:,} rows)",
+                n_categories=n_categories,
+                n_present=n_present,
+            )
+        )

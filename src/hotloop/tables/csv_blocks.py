@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 from hotloop.tables.csv_records import complete_length
 from hotloop.tables.table import MAX_COLUMNS
 
@@ -84,8 +85,13 @@ def _decoded(parts: Iterator[bytes], encoding: str, path: Path) -> Iterator[byte
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise TableError(
-            f"cannot read '{path}': its mark says {encoding.upper()}, but its bytes are not ({error})",
-            do="Save it as UTF-8 text",
+            Sentence(
+                "cannot read '{path}': its mark says {encoding}, but its bytes are not ({error})",
+                path=path,
+                encoding=encoding.upper(),
+                error=error,
+            ),
+            do=Sentence("Save it as UTF-8 text"),
         ) from None
 
 
@@ -114,8 +120,10 @@ def _cut(parts: Iterator[bytes], path: Path) -> Iterator[Block]:
         yield Block(rest + b"\n", line)
     elif rest:
         raise TableError(
-            f"cannot read '{path}': a quote opened in or after line {line:,} is never closed",
-            do="Close it, or write a quote inside a field twice",
+            Sentence(
+                "cannot read '{path}': a quote opened in or after line {line:,} is never closed", path=path, line=line
+            ),
+            do=Sentence("Close it, or write a quote inside a field twice"),
         )
 
 
@@ -123,16 +131,22 @@ def _endless_record(data: bytes, line: int, path: Path) -> TableError:
     if line == 1 and max(data.count(mark) for mark in (b",", b";", b"\t")) >= MAX_COLUMNS:
         return too_many_columns(path)
     return TableError(
-        f"cannot read '{path}': the record that begins in line {line:,} is longer than 4 MiB",
-        why="most likely a quote is opened and never closed",
+        Sentence(
+            "cannot read '{path}': the record that begins in line {line:,} is longer than 4 MiB", path=path, line=line
+        ),
+        why=Sentence("most likely a quote is opened and never closed"),
     )
 
 
 def too_many_columns(path: Path) -> TableError:
     """Return the error for a file of more columns than a table may have."""
     return TableError(
-        f"cannot read '{path}': its header names more than {MAX_COLUMNS:,} columns",
-        do="Keep the columns that matter, or turn the table on its side",
+        Sentence(
+            "cannot read '{path}': its header names more than {most:,} columns",
+            path=path,
+            most=MAX_COLUMNS,
+        ),
+        do=Sentence("Keep the columns that matter, or turn the table on its side"),
     )
 
 
@@ -142,9 +156,9 @@ def _checked(parts: Iterator[Block], path: Path) -> Iterator[Block]:
         nul = block.data.find(b"\0")
         if nul >= 0:
             raise TableError(
-                f"cannot read '{path}': a NUL byte in line {block.line_at(nul):,}",
-                why="it is not text, or UTF-16 without a byte-order mark",
-                do="Save it as UTF-8 text",
+                Sentence("cannot read '{path}': a NUL byte in line {line:,}", path=path, line=block.line_at(nul)),
+                why=Sentence("it is not text, or UTF-16 without a byte-order mark"),
+                do=Sentence("Save it as UTF-8 text"),
             )
         # Testing for ASCII allocates nothing, and most tables are.
         if not block.data.isascii():
@@ -157,7 +171,11 @@ def _require_utf8(block: Block, path: Path) -> None:
         block.data.decode()
     except UnicodeDecodeError as error:
         raise TableError(
-            f"cannot read '{path}': line {block.line_at(error.start):,} is not UTF-8 "
-            f"(byte 0x{block.data[error.start]:02x})",
-            do="Save it as UTF-8 text",
+            Sentence(
+                "cannot read '{path}': line {line:,} is not UTF-8 (byte 0x{data:02x})",
+                path=path,
+                line=block.line_at(error.start),
+                data=block.data[error.start],
+            ),
+            do=Sentence("Save it as UTF-8 text"),
         ) from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence, counted
 from hotloop.tables.csv_blocks import Block, blocks
 from hotloop.tables.csv_columns import TEXT, TextKind, clean, kind_after, parse, polars_type
 from hotloop.tables.csv_header import Header, read_header
@@ -55,14 +56,14 @@ def read_csv(path: Path, separator: str | None = None) -> tuple[pl.DataFrame, tu
     """
     first = next(blocks(path), None)
     if first is None:
-        raise TableError(f"cannot read '{path}': it is empty")
+        raise TableError(Sentence("cannot read '{path}': it is empty", path=path))
     header = read_header(first, path, separator)
     reader = _Reader(path, header).read()
     if reader.mixed:
         reader = _Reader(path, header, as_text=frozenset(reader.mixed)).read()
     frame = reader.frame()
     if not frame.height:
-        raise TableError(f"cannot read '{path}': it has a header but no rows")
+        raise TableError(Sentence("cannot read '{path}': it has a header but no rows", path=path))
     _refuse_stray_texts(frame, path, header)
     return frame, (*header.notes, *reader.notes())
 
@@ -132,7 +133,9 @@ class _Reader:
 
     def notes(self) -> tuple[str, ...]:
         commas = [name for name, kind in self.kinds.items() if kind and kind.name == "decimal comma"]
-        return tuple(f"'{name}' is written with decimal commas: 3,14 is read as 3.14." for name in commas)
+        return tuple(
+            Sentence("'{name}' is written with decimal commas: 3,14 is read as 3.14.", name=name) for name in commas
+        )
 
     def _parse_fast(self, block: Block) -> pl.DataFrame | None:
         return self._parse(block, {n: polars_type(k) for n, k in self.kinds.items() if k and k.fast})
@@ -181,9 +184,15 @@ class _Reader:
             line = block.line_at(int(records.starts[first]))
             count = int(records.n_fields[first])
             raise TableError(
-                f"cannot read '{self.path}': line {line:,} has {count:,} field{'s' * (count != 1)}, "
-                f"the header has {expected:,}",
-                do="Quote fields that contain the separator, or complete the row",
+                counted(
+                    "cannot read '{path}': line {line:,} has {n:,} field, the header has {expected:,}",
+                    "cannot read '{path}': line {line:,} has {n:,} fields, the header has {expected:,}",
+                    count,
+                    path=self.path,
+                    line=line,
+                    expected=expected,
+                ),
+                do=Sentence("Quote fields that contain the separator, or complete the row"),
             )
         if not blank.any():
             return block
@@ -200,8 +209,13 @@ class _Reader:
             low, high = (low, middle) if self._parse(part, {}) is None else (middle, high)
         record = block.data[records.starts[low] : records.ends[low]].decode().strip()
         return TableError(
-            f"cannot read '{self.path}': line {block.line_at(int(records.starts[low])):,} is malformed: {record[:60]}",
-            do="Check its quotes: a quoted field ends at the separator, and a quote inside it is doubled",
+            Sentence(
+                "cannot read '{path}': line {line:,} is malformed: {record}",
+                path=self.path,
+                line=block.line_at(int(records.starts[low])),
+                record=record[:60],
+            ),
+            do=Sentence("Check its quotes: a quoted field ends at the separator, and a quote inside it is doubled"),
         )
 
 
@@ -217,9 +231,16 @@ def _refuse_stray_texts(frame: pl.DataFrame, path: Path, header: Header) -> None
         if 0 < n_stray < (1 - _MOSTLY_NUMBERS) * n_present:
             row = stray.arg_max() or 0
             raise TableError(
-                f"cannot read '{path}': column '{texts.name}' holds '{texts[row]}' in line "
-                f"{_line_of_row(path, header, row):,}, where {n_present - n_stray:,} values are numbers",
-                do="Correct it, or leave the field empty if the value is missing",
+                Sentence(
+                    "cannot read '{path}': column '{name}' holds '{text}' in line {line:,}, "
+                    "where {n_present:,} values are numbers",
+                    path=path,
+                    name=texts.name,
+                    text=texts[row],
+                    line=_line_of_row(path, header, row),
+                    n_present=n_present - n_stray,
+                ),
+                do=Sentence("Correct it, or leave the field empty if the value is missing"),
             )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 from hotloop.tables.csv_blocks import Block, too_many_columns
 from hotloop.tables.csv_records import find_records
 from hotloop.tables.table import MAX_COLUMNS
@@ -61,7 +62,7 @@ def read_header(block: Block, path: Path, separator: str | None = None) -> Heade
     records = find_records(block.data, ",")
     visible = (~records.blank).nonzero()[0]
     if not len(visible):
-        raise TableError(f"cannot read '{path}': it is empty")
+        raise TableError(Sentence("cannot read '{path}': it is empty", path=path))
     texts = [block.data[records.starts[i] : records.ends[i]].decode() for i in visible[:2]]
     separator = separator or _detect_separator(*texts)
     if texts[0].count(separator) >= MAX_COLUMNS:
@@ -96,15 +97,19 @@ def _name_the_nameless(names: list[str]) -> tuple[str, ...]:
     if not nameless:
         return ()
     listed = ", ".join(f"'{names[i]}'" for i in nameless)
-    return (f"The header leaves {len(nameless)} of its names empty: called {listed}.",)
+    return (Sentence("The header leaves {n} of its names empty: called {listed}.", n=len(nameless), listed=listed),)
 
 
 def _refuse_duplicates(names: list[str], path: Path) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise TableError(
-            f"cannot read '{path}': its header names {', '.join(map(repr, twice))} more than once",
-            do="Give every column a name of its own",
+            Sentence(
+                "cannot read '{path}': its header names {listed} more than once",
+                path=path,
+                listed=", ".join(map(repr, twice)),
+            ),
+            do=Sentence("Give every column a name of its own"),
         )
 
 
@@ -113,4 +118,7 @@ def _doubt(names: list[str]) -> tuple[str, ...]:
     numeric = [name for name in names if name.replace(".", "", 1).lstrip("+-").isdecimal() and "." in name]
     if 2 * len(numeric) <= len(names):
         return ()
-    return (f"The first line ({', '.join(names[:3])} ...) is taken as the header, though it looks like numbers.",)
+    listed = ", ".join(names[:3])
+    return (
+        Sentence("The first line ({listed} ...) is taken as the header, though it looks like numbers.", listed=listed),
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 from hotloop.tables.raw_column import RawColumn
 from hotloop.tables.target import NumberTarget, Task
 
@@ -36,20 +37,29 @@ def guess_task(raw: RawColumn) -> tuple[Task, str]:
         When the column holds dates, or something else that cannot be a target.
     """
     if raw.kind in ("date", "unsupported"):
-        held = "dates" if raw.kind == "date" else f"values of type {raw.series.dtype}"
+        held = Sentence("dates")
+        if raw.kind != "date":
+            held = Sentence("values of type {kind}", kind=raw.series.dtype)
         raise TableError(
-            f"target column '{raw.name}' of '{raw.table_name}' holds {held}, which cannot be predicted",
-            do="Choose another target",
+            Sentence(
+                "target column '{name}' of '{table}' holds {held}, which cannot be predicted",
+                name=raw.name,
+                table=raw.table_name,
+                held=held,
+            ),
+            do=Sentence("Choose another target"),
         )
     if raw.kind != "number":
-        what = "truth values" if raw.kind == "boolean" else f"{len(raw.text_codes()[0]):,} different texts"
+        what = Sentence("truth values")
+        if raw.kind != "boolean":
+            what = Sentence("{n:,} different texts", n=len(raw.text_codes()[0]))
         return _guess(raw, "classification", what)
     if not raw.is_integer:
-        return _guess(raw, "regression", "numbers with fractions")
+        return _guess(raw, "regression", Sentence("numbers with fractions"))
     distinct = _few_distinct(NumberTarget.values(raw, raw.origin(np.arange(len(raw.series)))))
     if len(distinct):
-        return _guess(raw, "classification", f"{len(distinct)} different whole numbers")
-    return _guess(raw, "regression", "whole numbers, too varied to be classes")
+        return _guess(raw, "classification", Sentence("{n} different whole numbers", n=len(distinct)))
+    return _guess(raw, "regression", Sentence("whole numbers, too varied to be classes"))
 
 
 def _few_distinct(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,4 +75,8 @@ def _few_distinct(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _guess(raw: RawColumn, task: Task, what: str) -> tuple[Task, str]:
-    return task, f"'{raw.name}' holds {what}: {task}. Use --task to override."
+    if task == "classification":
+        return task, Sentence(
+            "'{name}' holds {what}: classification. Use --task to override.", name=raw.name, what=what
+        )
+    return task, Sentence("'{name}' holds {what}: regression. Use --task to override.", name=raw.name, what=what)

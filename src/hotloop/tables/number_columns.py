@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence, counted
 from hotloop.tables.column import Column, Unusable
 from hotloop.tables.large_integers import LARGEST_EXACT
 from hotloop.tables.raw_column import RawColumn
@@ -68,7 +69,7 @@ class NumberColumn(Column):
     @staticmethod
     def _alike(seen: Statistics) -> str:
         """Say how closely values that look the same have been compared, where it is not to the last digit."""
-        return ", to the 16 digits that are kept" if abs(seen.low) > LARGEST_EXACT else ""
+        return Sentence(", to the 16 digits that are kept") if abs(seen.low) > LARGEST_EXACT else ""
 
     @staticmethod
     def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:
@@ -80,14 +81,20 @@ class NumberColumn(Column):
         origin = raw.origin(rows)
         seen = describe(cls._read(raw, origin), rows)
         if not seen.n_present:
-            raise Unusable("is missing in every training row")
+            raise Unusable(Sentence("is missing in every training row"))
         if not seen.n_missing and seen.low == seen.high:
-            raise Unusable(f"is the same in every training row{cls._alike(seen)}")
+            alike = Sentence("is the same in every training row{closeness}", closeness=cls._alike(seen))
+            raise Unusable(alike)
         column = cls(raw.name, seen.mean, seen.n_missing > 0, cls._fit_scaling(seen, scaling), origin)
         if not seen.n_missing:
             return column, ""
-        missing = f"{seen.n_missing:,} of {len(rows):,} training rows"
-        return column, f"'{raw.name}' is missing in {missing}: filled with {origin + seen.mean:.6g}."
+        return column, Sentence(
+            "'{name}' is missing in {n:,} of {rows:,} training rows: filled with {value:.6g}.",
+            name=raw.name,
+            n=seen.n_missing,
+            rows=len(rows),
+            value=origin + seen.mean,
+        )
 
     def write(self, values: NDArray[np.float64], out: NDArray[np.float32]) -> int:
         """Write the scaled numbers, and 1 into the indicator where they are missing."""
@@ -104,9 +111,12 @@ class NumberColumn(Column):
 
     def surprise(self, count: int) -> str:
         """Say that values were filled in a column which had none missing in training."""
-        return (
-            f"'{self.name}' is missing in {count:,} row{'s' * (count != 1)}, in training in none: "
-            f"filled with {self.origin + self.fill:.6g}."
+        return counted(
+            "'{name}' is missing in {n:,} row, in training in none: filled with {value:.6g}.",
+            "'{name}' is missing in {n:,} rows, in training in none: filled with {value:.6g}.",
+            count,
+            name=self.name,
+            value=self.origin + self.fill,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -148,7 +158,7 @@ class DateColumn(NumberColumn):
 
     @staticmethod
     def _alike(seen: Statistics) -> str:
-        return ", to the microsecond" if seen.low % 1 else ""
+        return Sentence(", to the microsecond") if seen.low % 1 else ""
 
     @staticmethod
     def _fit_scaling(seen: Statistics, scaling: ScalingName) -> Scaling:
@@ -168,8 +178,16 @@ def require_finite(values: NDArray[np.float64], raw: RawColumn) -> None:
     # fmin and fmax pass over NaN and allocate nothing.
     if len(values) and max(np.fmax.reduce(values), -np.fmin.reduce(values)) > _LARGEST:
         row = int(np.argmax(np.abs(np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)) > _LARGEST))
-        found = "infinity" if np.isinf(values[row]) else f"{values[row]:g}, too large a number,"
+        found = Sentence("infinity")
+        if not np.isinf(values[row]):
+            found = Sentence("{value:g}, too large a number,", value=values[row])
         raise TableError(
-            f"column '{raw.name}' of '{raw.table_name}' holds {found} in row {row + 1:,}",
-            do="Correct it, or leave it empty if the value is missing",
+            Sentence(
+                "column '{name}' of '{table}' holds {found} in row {row:,}",
+                name=raw.name,
+                table=raw.table_name,
+                found=found,
+                row=row + 1,
+            ),
+            do=Sentence("Correct it, or leave it empty if the value is missing"),
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hotloop.errors import ArgumentError, TableError
+from hotloop.sentence import Sentence, clauses, counted, sentences
 from hotloop.tables.column import Column, Unusable
 from hotloop.tables.columns import COLUMN_KINDS
 from hotloop.tables.guess_task import guess_task
@@ -17,7 +18,7 @@ from hotloop.tables.raw_column import RawColumn
 from hotloop.tables.scaling import SCALINGS, ScalingName
 from hotloop.tables.schema import Schema
 from hotloop.tables.split import Split, split_rows
-from hotloop.tables.table import Table
+from hotloop.tables.table import Table, listed
 from hotloop.tables.target import ClassTarget, NumberTarget, Task
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from hotloop.tables.prepared_table import Labels
 
 __all__ = ["prepare"]
+
+_TASKS = ("auto", "classification", "regression")
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def _label_classes(table: Table, raw: RawColumn, options: _Options) -> _Labelled
 
 def _label_numbers(table: Table, raw: RawColumn, options: _Options) -> _Labelled:
     if options.stratify:
-        raise ArgumentError("stratify is for classes, and this is a regression", do="Leave it out")
+        raise ArgumentError(Sentence("stratify is for classes, and this is a regression"), do=Sentence("Leave it out"))
     values = NumberTarget.values(raw)
     kept = np.flatnonzero(~np.isnan(values))
     split = _split(kept, table.n_rows, options, None)
@@ -177,61 +180,81 @@ def _fit_columns(
         try:
             column, note = _fit_column(raw, rows, options.scaling)
         except Unusable as reason:
-            notes.append(f"'{name}' {reason}: ignored.")
+            notes.append(Sentence("'{name}' {reason}: ignored.", name=name, reason=reason.args[0]))
             continue
         columns.append(column)
         notes += [note] if note else []
     if not columns:
         raise TableError(
-            f"table '{table.name}' has no column left to predict '{options.target}' from",
-            why=" ".join(notes) or None,
+            Sentence(
+                "table '{name}' has no column left to predict '{target}' from", name=table.name, target=options.target
+            ),
+            why=sentences(*notes) if notes else None,
         )
     return tuple(columns), tuple(notes)
 
 
 def _fit_column(raw: RawColumn, rows: NDArray[np.int64], scaling: ScalingName) -> tuple[Column, str]:
     if raw.kind not in COLUMN_KINDS:
-        raise Unusable(f"holds values of type {raw.series.dtype}")
+        raise Unusable(Sentence("holds values of type {dtype}", dtype=raw.series.dtype))
     return COLUMN_KINDS[raw.kind].fit(raw, rows, scaling)
 
 
 def _last(table: Table, ignored: tuple[str, ...]) -> str:
     candidates = [name for name in table.columns if name not in ignored]
     if not candidates:
-        raise TableError(f"table '{table.name}' has no columns")
+        raise TableError(Sentence("table '{name}' has no columns", name=table.name))
     return candidates[-1]
 
 
 def _check(options: _Options, table: Table) -> None:
     """Report every argument that is out of its range, together."""
     wrong = [
-        f"{name} must be at least 0 and below 1, not {size!r}"
+        Sentence("{name} must be at least 0 and below 1, not {size!r}", name=name, size=size)
         for name, size in (("test_size", options.test_size), ("validation_size", options.validation_size))
         if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < 1
     ]
-    if options.task not in ("auto", "classification", "regression"):
-        wrong.append(f"task must be auto, classification or regression, not {options.task!r}")
+    if options.task not in _TASKS:
+        wrong.append(
+            Sentence(
+                "{name} must be one of {listed}, not {given!r}",
+                name="task",
+                listed=", ".join(_TASKS),
+                given=options.task,
+            )
+        )
     if options.scaling not in SCALINGS:
-        wrong.append(f"scaling must be {', '.join(SCALINGS[:-1])} or {SCALINGS[-1]}, not {options.scaling!r}")
+        wrong.append(
+            Sentence(
+                "{name} must be one of {listed}, not {given!r}",
+                name="scaling",
+                listed=", ".join(SCALINGS),
+                given=options.scaling,
+            )
+        )
     seed = options.split_seed
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        wrong.append(f"split_seed must be a whole number from 0 to 2**32 - 1, not {seed!r}")
+        wrong.append(Sentence("split_seed must be a whole number from 0 to 2**32 - 1, not {given!r}", given=seed))
     if options.target in options.ignore:
-        wrong.append(f"the target '{options.target}' cannot be ignored")
+        wrong.append(Sentence("the target '{name}' cannot be ignored", name=options.target))
     if wrong:
-        raise ArgumentError("cannot prepare the table: " + "; ".join(wrong))
+        raise ArgumentError(Sentence("cannot prepare the table: {mistakes}", mistakes=clauses(*wrong)))
     table.require((options.target,), role="target column")
     table.require(options.ignore, role="column")
+
+
+def _not_one_of(name: str, given: object, known: Sequence[str]) -> Sentence:
+    listed = ", ".join(known)
+    return Sentence("{name} must be one of {listed}, not {given!r}", name=name, listed=listed, given=given)
 
 
 def _require_every_class(target: ClassTarget, counts: NDArray[np.int64], stratify: bool) -> None:
     absent = [name for name, count in zip(target.class_names, counts, strict=True) if not count]
     if absent:
         raise TableError(
-            f"no training row is of class {', '.join(map(repr, absent[:5]))}"
-            + (f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""),
-            why="all their rows fell into the test or validation part",
-            do=None if stratify else "Stratify the split, or use another split seed",
+            Sentence("no training row is of class {classes}", classes=listed(tuple(map(repr, absent)), most=5)),
+            why=Sentence("all their rows fell into the test or validation part"),
+            do=None if stratify else Sentence("Stratify the split, or use another split seed"),
         )
 
 
@@ -239,11 +262,24 @@ def _dropped(table: Table, raw: RawColumn, n_kept: int) -> tuple[str, ...]:
     n_dropped = table.n_rows - n_kept
     if not n_dropped:
         return ()
-    return (f"{n_dropped:,} row{'s' * (n_dropped != 1)} dropped: the target '{raw.name}' is missing.",)
+    return (
+        counted(
+            "{n:,} row dropped: the target '{name}' is missing.",
+            "{n:,} rows dropped: the target '{name}' is missing.",
+            n_dropped,
+            name=raw.name,
+        ),
+    )
 
 
 def _short_test(split: Split, options: _Options, n_rows: int) -> tuple[str, ...]:
     wanted = int(np.ceil(options.test_size * n_rows))
     if len(split.test) == wanted:
         return ()
-    return (f"The test part has {len(split.test):,} rows instead of {wanted:,}: rare classes stay in training.",)
+    return (
+        Sentence(
+            "The test part has {n:,} rows instead of {wanted:,}: rare classes stay in training.",
+            n=len(split.test),
+            wanted=wanted,
+        ),
+    )

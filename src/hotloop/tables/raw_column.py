@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 from hotloop.tables.large_integers import count_from, origin_of
 from hotloop.tables.pieces import pieces
 
@@ -139,7 +140,7 @@ class RawColumn:
             return _float64(self.series)
         if self.kind == "category":
             return self._numbers_from_texts()
-        raise self._not("a number", "dates" if self.kind == "date" else str(self.series.dtype))
+        raise self._not(Sentence("a number"), Sentence("dates") if self.kind == "date" else str(self.series.dtype))
 
     def days(self) -> NDArray[np.float64]:
         """Read as days since 1970-01-01 (UTC), with a fraction.
@@ -157,7 +158,7 @@ class RawColumn:
         if self._is_empty:
             return np.full(len(self.series), np.nan)
         if self.kind != "date":
-            raise self._not("a date", "texts" if self.kind == "category" else f"{self.kind}s")
+            raise self._not(Sentence("a date"), Sentence("texts") if self.kind == "category" else f"{self.kind}s")
         return _float64(self.series.dt.timestamp("us")) / _MICROSECONDS_PER_DAY
 
     def texts(self) -> pl.Series:
@@ -204,14 +205,25 @@ class RawColumn:
         if bad.any():
             row = bad.arg_max() or 0
             raise TableError(
-                f"column '{self.name}' of '{self.table_name}' holds '{texts[row]}' in row {row + 1:,}, "
-                "where a number is needed"
+                Sentence(
+                    "column '{name}' of '{table}' holds '{text}' in row {row:,}, where a number is needed",
+                    name=self.name,
+                    table=self.table_name,
+                    text=texts[row],
+                    row=row + 1,
+                )
             )
         return _float64(nw.from_native(parsed, series_only=True))
 
     def _not(self, wanted: str, found: str) -> TableError:
         return TableError(
-            f"column '{self.name}' of '{self.table_name}' holds {found}, where {wanted} is needed in each row"
+            Sentence(
+                "column '{name}' of '{table}' holds {found}, where {wanted} is needed in each row",
+                name=self.name,
+                table=self.table_name,
+                found=found,
+                wanted=wanted,
+            )
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import TableError, nearest
+from hotloop.sentence import Sentence
 from hotloop.tables.plain_frame import PlainFrame
 from hotloop.tables.table import MAX_COLUMNS, Table
 
@@ -61,16 +62,16 @@ def _from_frame(source: Any, name: str, notes: tuple[str, ...] = ()) -> Table:
         frame = nw.from_native(source)
     except nw.exceptions.DuplicateError as error:
         twice = " ".join(str(error).split())
-        raise TableError(f"table '{name}' has columns of the same name", why=twice) from None
+        raise TableError(Sentence("table '{name}' has columns of the same name", name=name), why=twice) from None
     except TypeError:
         raise TableError(
-            f"cannot read a table from a {type(source).__name__}",
-            do="Pass 'iris', the path of a .csv, .tsv, .txt or .parquet file, or a frame of polars or pandas",
+            Sentence("cannot read a table from a {name}", name=type(source).__name__),
+            do=Sentence("Pass 'iris', the path of a .csv, .tsv, .txt or .parquet file, or a frame of polars or pandas"),
         ) from None
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if len(frame.columns) > MAX_COLUMNS:
-        raise TableError(f"table '{name}' has more than {MAX_COLUMNS:,} columns")
+        raise TableError(Sentence("table '{name}' has more than {most:,} columns", name=name, most=MAX_COLUMNS))
     # pandas allows names that are not strings.
     renamed = {column: str(column) for column in frame.columns if not isinstance(column, str)}
     return Table(name, frame.rename(renamed) if renamed else frame, notes)
@@ -82,25 +83,31 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         start = _first_bytes(path)
         if reader is None:
             raise TableError(
-                f"cannot read '{path}': its name ends in none of {', '.join(_READERS)}",
-                do="Convert it, or read it with polars or pandas and pass the frame to hotloop.tables.read",
+                Sentence(
+                    "cannot read '{path}': its name ends in none of {listed}", path=path, listed=", ".join(_READERS)
+                ),
+                do=Sentence("Convert it, or read it with polars or pandas and pass the frame to hotloop.tables.read"),
             )
         if reader is not _read_parquet:
             _refuse_binary(start, path)
         return reader(path)
     except OSError as error:
-        raise TableError(f"cannot read '{path}': {error.strerror or error}") from None
+        raise TableError(
+            Sentence("cannot read '{path}': {reason}", path=path, reason=error.strerror or error)
+        ) from None
 
 
 def _first_bytes(path: Path) -> bytes:
     if path.is_dir():
-        raise TableError(f"cannot read '{path}': it is a directory", do="Name one file in it")
+        raise TableError(
+            Sentence("cannot read '{path}': it is a directory", path=path), do=Sentence("Name one file in it")
+        )
     try:
         with path.open("rb") as file:
             return file.read(8)
     except FileNotFoundError:
         near = nearest(path.name, _names_beside(path)) or nearest(str(path), ["iris"])
-        raise TableError(f"cannot read '{path}': there is no such file.{near}") from None
+        raise TableError(Sentence("cannot read '{path}': there is no such file.{near}", path=path, near=near)) from None
 
 
 def _names_beside(path: Path) -> list[str]:
@@ -111,17 +118,17 @@ def _names_beside(path: Path) -> list[str]:
 
 
 _MAGIC = {
-    b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"BZh": "a bzip2 archive",
-    b"PAR1": "a Parquet file",
-    b"ARROW1": "an Arrow file",
-    b"SQLite": "a SQLite database",
-    b"\x89HDF": "an HDF5 file",
-    b"%PDF-": "a PDF document",
+    b"\x1f\x8b": Sentence("a gzip archive"),
+    b"PK\x03\x04": Sentence("a zip archive or an Excel workbook"),
+    b"\xd0\xcf\x11\xe0": Sentence("an old Excel workbook"),
+    b"\x28\xb5\x2f\xfd": Sentence("a zstd archive"),
+    b"\xfd7zXZ": Sentence("an xz archive"),
+    b"BZh": Sentence("a bzip2 archive"),
+    b"PAR1": Sentence("a Parquet file"),
+    b"ARROW1": Sentence("an Arrow file"),
+    b"SQLite": Sentence("a SQLite database"),
+    b"\x89HDF": Sentence("an HDF5 file"),
+    b"%PDF-": Sentence("a PDF document"),
 }
 
 
@@ -129,8 +136,10 @@ def _refuse_binary(start: bytes, path: Path) -> None:
     found = next((what for magic, what in _MAGIC.items() if start.startswith(magic)), None)
     if found:
         raise TableError(
-            f"cannot read '{path}': it is {found}, whatever its name says",
-            do="Rename it to .parquet" if start.startswith(b"PAR1") else "Unpack it or export it as CSV",
+            Sentence("cannot read '{path}': it is {found}, whatever its name says", path=path, found=found),
+            do=Sentence("Rename it to .parquet")
+            if start.startswith(b"PAR1")
+            else Sentence("Unpack it or export it as CSV"),
         )
 
 
@@ -141,12 +150,20 @@ def _read_parquet(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         # Through open files: polars would read a path with a * in it as a pattern.
         with path.open("rb") as file:
             if len(pl.read_parquet_schema(file)) > MAX_COLUMNS:
-                raise TableError(f"cannot read '{path}': it has more than {MAX_COLUMNS:,} columns")
+                raise TableError(
+                    Sentence(
+                        "cannot read '{path}': it has more than {most:,} columns",
+                        path=path,
+                        most=MAX_COLUMNS,
+                    )
+                )
         with path.open("rb") as file:
             return pl.read_parquet(file), ()
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        raise TableError(f"cannot read '{path}': it is damaged, cut short or no Parquet file", why=reason) from None
+        raise TableError(
+            Sentence("cannot read '{path}': it is damaged, cut short or no Parquet file", path=path), why=reason
+        ) from None
 
 
 def _read_csv(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:

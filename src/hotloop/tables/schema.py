@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 from hotloop.tables.column import Column
 from hotloop.tables.columns import column_from_json
 from hotloop.tables.pieces import pieces
@@ -175,8 +176,12 @@ class Schema:
             return
         row, feature = np.argwhere(~np.isfinite(out))[0]
         raise TableError(
-            f"column '{self.feature_names[feature]}' of '{table.name}' holds a number too large for float32 "
-            f"once scaled, in row {rows[row] + 1:,}"
+            Sentence(
+                "column '{feature}' of '{name}' holds a number too large for float32 once scaled, in row {rows:,}",
+                feature=self.feature_names[feature],
+                name=table.name,
+                rows=rows[row] + 1,
+            )
         )
 
 

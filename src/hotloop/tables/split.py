@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,8 +69,11 @@ def split_rows(
     train, validation = _take(rest, validation_size, seed, classes)
     if not len(train):
         raise TableError(
-            f"too few rows: with {n_rows:,} of them that have a target, the split leaves none to train with",
-            do="Use a smaller test or validation part, or more rows",
+            Sentence(
+                "too few rows: with {n_rows:,} of them that have a target, the split leaves none to train with",
+                n_rows=n_rows,
+            ),
+            do=Sentence("Use a smaller test or validation part, or more rows"),
         )
     return Split(train, validation, test)
 

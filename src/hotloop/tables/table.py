@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import TableError, nearest
+from hotloop.sentence import Sentence, counted
 from hotloop.tables.plain_frame import PlainFrame
 from hotloop.tables.raw_column import RawColumn
 
 if TYPE_CHECKING:
     import narwhals as nw
 
-__all__ = ["MAX_COLUMNS", "Table"]
+__all__ = ["MAX_COLUMNS", "Table", "listed"]
 
 MAX_COLUMNS = 10_000
 
@@ -71,15 +72,27 @@ class Table:
         """
         missing = [name for name in names if name not in self.columns]
         if missing:
-            plural = "s" if len(missing) > 1 else ""
-            listed = ", ".join(f"'{name}'" for name in missing)
-            hints = "".join(dict.fromkeys(nearest(name, self.columns) for name in missing))
+            quoted = ", ".join(f"'{name}'" for name in missing)
+            what = counted(
+                "table '{table}' has no column {names}",
+                "table '{table}' has no columns {names}",
+                len(missing),
+                table=self.name,
+                names=quoted,
+            )
+            if role != "column":
+                what = Sentence("table '{table}' has no target column {names}", table=self.name, names=quoted)
+            near = ""
+            for hint in dict.fromkeys(nearest(name, self.columns) for name in missing):
+                near = Sentence("{near}{more}", near=near, more=hint) if near else hint
             raise TableError(
-                f"table '{self.name}' has no {role}{plural} {listed}",
-                do=f"Its columns are {_listed(self.columns)}.{hints}",
+                what, do=Sentence("Its columns are {listed}.{near}", listed=listed(self.columns), near=near)
             )
 
 
-def _listed(names: tuple[str, ...], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+def listed(names: tuple[str, ...], most: int = 12) -> str:
+    """Return the names with commas between them, beyond so many only their number."""
+    first = ", ".join(names[:most])
+    if len(names) <= most:
+        return first
+    return Sentence("{listed} and {n:,} more", listed=first, n=len(names) - most)

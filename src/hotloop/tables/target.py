@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from hotloop.errors import TableError
+from hotloop.sentence import Sentence
 from hotloop.tables.number_columns import require_finite
 from hotloop.tables.pieces import pieces
 from hotloop.tables.raw_column import RawColumn, text_of
@@ -106,10 +107,15 @@ class NumberTarget:
     def values(raw: RawColumn, origin: int = 0) -> NDArray[np.float64]:
         """Read the target's numbers above ``origin``; NaN where missing; raises TableError where there are none."""
         if raw.kind not in ("number", "boolean"):
-            held = "dates" if raw.kind == "date" else "texts"
+            held = Sentence("dates") if raw.kind == "date" else Sentence("texts")
             raise TableError(
-                f"target column '{raw.name}' of '{raw.table_name}' holds {held}: regression needs numbers",
-                do="Choose another target, or task classification",
+                Sentence(
+                    "target column '{name}' of '{table}' holds {held}: regression needs numbers",
+                    name=raw.name,
+                    table=raw.table_name,
+                    held=held,
+                ),
+                do=Sentence("Choose another target, or task classification"),
             )
         values = raw.numbers(origin)
         require_finite(values, raw)
@@ -132,8 +138,12 @@ class NumberTarget:
         if bad.any():
             row = rows[np.argmax(bad)]
             raise TableError(
-                f"target column '{self.name}' holds {values[row]:g} in row {row + 1:,}, "
-                "too large a number for float32 once scaled"
+                Sentence(
+                    "target column '{name}' holds {value:g} in row {row:,}, too large a number for float32 once scaled",
+                    name=self.name,
+                    value=values[row],
+                    row=row + 1,
+                )
             )
         return scaled
 
@@ -178,15 +188,22 @@ def _number_classes(raw: RawColumn) -> tuple[LabelKind, tuple[str, ...], NDArray
 
 
 def _refuse_no_classes(raw: RawColumn, n_classes: int, n_present: int) -> None:
-    column = f"target column '{raw.name}' of '{raw.table_name}'"
+    column = Sentence("target column '{name}' of '{table}'", name=raw.name, table=raw.table_name)
     if not n_present:
-        raise TableError(f"{column} is missing in every row")
+        raise TableError(Sentence("{column} is missing in every row", column=column))
     if n_classes == 1:
-        raise TableError(f"{column} holds one class only: there is nothing to tell apart")
+        raise TableError(Sentence("{column} holds one class only: there is nothing to tell apart", column=column))
     mostly_different = n_classes > 20 and 2 * n_classes > n_present
     if n_classes > MAX_CLASSES or mostly_different:
-        many = f"more than {MAX_CLASSES:,}" if n_classes > MAX_CLASSES else f"{n_classes:,}"
+        many = Sentence("more than {n:,}", n=MAX_CLASSES) if n_classes > MAX_CLASSES else f"{n_classes:,}"
         raise TableError(
-            f"{column} holds {many} different values in {n_present:,} rows: too many to be classes",
-            do="Choose another target" + (", or task regression" if raw.kind == "number" else ""),
+            Sentence(
+                "{column} holds {many} different values in {n_present:,} rows: too many to be classes",
+                column=column,
+                many=many,
+                n_present=n_present,
+            ),
+            do=Sentence("Choose another target, or task regression")
+            if raw.kind == "number"
+            else Sentence("Choose another target"),
         )

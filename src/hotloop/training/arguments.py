@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import ArgumentError
+from hotloop.sentence import Sentence, clauses
 from hotloop.training.settings import RunSettings, Settings
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check_settings(settings: RunSettings) -> None:
     elif isinstance(settings, Settings) and not callable(loss):
         mistakes.append(f"loss is {loss!r}; it must be a torch loss, or a function of (output, y)")
     if mistakes:
-        raise ArgumentError("; ".join(mistakes), see="help(hotloop.fit)")
+        raise ArgumentError(clauses(*mistakes), see="help(hotloop.fit)")
 
 
 def check_model_and_optimizer(
@@ -157,10 +158,12 @@ def _unless_count(settings: RunSettings, name: str, optional: bool = False) -> l
     if optional and value is None:
         return []
     if not _is_integer(value) or value < 1:
-        return [f"{name} is {value!r}; it must be a whole number from 1 on"]
+        return [Sentence("{name} is {value!r}; it must be a whole number from 1 on", name=name, value=value)]
     # torch crashes where a system cannot make so many threads; epochs are counted in 64 bits.
     most = _MOST_THREADS if name == "threads" else _MOST
-    return [] if value <= most else [f"{name} is {value}; it must be at most {most}"]
+    if value <= most:
+        return []
+    return [Sentence("{name} is {value}; it must be at most {most}", name=name, value=value, most=most)]
 
 
 def _is_integer(value: Any) -> bool:

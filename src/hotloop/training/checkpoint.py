@@ -18,6 +18,7 @@ import numpy as np
 from hotloop.errors import SavedRunError, UnsupportedError
 from hotloop.files import check_writable, write_atomically
 from hotloop.files.atomic import refusals
+from hotloop.sentence import Sentence
 
 __all__ = ["Checkpoint", "saved_seed"]
 
@@ -83,9 +84,9 @@ class Checkpoint:
             return None
         if content["fingerprint"] != self._fingerprint:
             raise SavedRunError(
-                f"the checkpoint '{self._path}' is of another run",
-                why="data, network or settings are not those it was made with",
-                do="give the same arguments to go on, or another checkpoint path to start anew",
+                Sentence("the checkpoint '{path}' is of another run", path=self._path),
+                why=Sentence("data, network or settings are not those it was made with"),
+                do=Sentence("give the same arguments to go on, or another checkpoint path to start anew"),
             )
         state: dict[str, Any] = content["state"]
         return state
@@ -103,7 +104,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SavedRunError(f"the checkpoint '{path}' cannot be read", why=error.strerror) from None
+        raise SavedRunError(Sentence("the checkpoint '{path}' cannot be read", path=path), why=error.strerror) from None
     return _decode(data, path)
 
 
@@ -120,8 +121,8 @@ def _decode(data: bytes, path: Path) -> dict[str, Any]:
     expected = _FORMAT + hashlib.sha256(block).hexdigest().encode() + b"\n"
     if data[:start] != expected:
         raise SavedRunError(
-            f"the checkpoint '{path}' is damaged, or no checkpoint of this version",
-            do="remove it to start anew",
+            Sentence("the checkpoint '{path}' is damaged, or no checkpoint of this version", path=path),
+            do=Sentence("remove it to start anew"),
         )
     # safetensors: eight bytes with the header's length, then the header as JSON.
     header = json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hotloop.engines.interface import Session
+from hotloop.sentence import Sentence, clauses
 from hotloop.training.history import History
 
 __all__ = ["FiniteWeights", "WayBack"]
 
-_KEPT = "the weights before that update are kept"
+_KEPT = Sentence("the weights before that update are kept")
 
 
 class FiniteWeights:
@@ -43,15 +44,19 @@ class WayBack:
 
     def from_loss(self, bad_step: int, loss: float) -> str:
         """Stand before the update that led to 0-based ``bad_step``, whose loss is not finite; say what happened."""
-        became = f"the loss {'became NaN' if loss != loss else 'became infinite'} in epoch {self._epoch_of(bad_step)}"
+        became = Sentence("the loss became infinite in epoch {epoch}", epoch=self._epoch_of(bad_step))
+        if loss != loss:
+            became = Sentence("the loss became NaN in epoch {epoch}", epoch=self._epoch_of(bad_step))
         if bad_step == self._history.first_step:
             self._history.go_to(bad_step)
-            return f"{became}, at the first step of this call; the weights are as they were"
+            return Sentence("{became}, at the first step of this call; the weights are as they were", became=became)
         culprit = self._lost_at(bad_step)
         if self._lost_at(bad_step - 1) is not None:
             return self.from_weights()
-        reason = f"'{culprit}' was no longer finite" if culprit else "the weights, still finite, were too large"
-        return f"{became}: {reason} after the update before it; {_KEPT}"
+        reason = Sentence("the weights, still finite, were too large after the update before it")
+        if culprit:
+            reason = Sentence("'{name}' was no longer finite after the update before it", name=culprit)
+        return clauses(Sentence("{became}: {reason}", became=became, reason=reason), _KEPT)
 
     def from_weights(self) -> str:
         """Stand before the update that first left a weight that is not finite; say what happened.
@@ -64,7 +69,11 @@ class WayBack:
         culprit = self._lost_at(bad)
         if culprit is None:
             epochs = bad // self._steps_per_epoch
-            return f"a callback left '{found}' not finite after epoch {epochs}; the weights before it are kept"
+            return Sentence(
+                "a callback left '{name}' not finite after epoch {epoch}; the weights before it are kept",
+                name=found,
+                epoch=epochs,
+            )
         while bad - good > 1:
             middle = (good + bad) // 2
             lost = self._lost_at(middle)
@@ -73,7 +82,10 @@ class WayBack:
             else:
                 bad, culprit = middle, lost
         self._history.go_to(good)
-        return f"'{culprit}' is no longer finite after an update of epoch {self._epoch_of(good)}; {_KEPT}"
+        lost = Sentence(
+            "'{name}' is no longer finite after an update of epoch {epoch}", name=culprit, epoch=self._epoch_of(good)
+        )
+        return clauses(lost, _KEPT)
 
     def _lost_at(self, step: int) -> str | None:
         self._history.go_to(step)

@@ -24,6 +24,7 @@ import numpy as np
 
 from hotloop.engines.interface import AnyTask, Engine, FloatArray, Session, State
 from hotloop.errors import OutOfMemoryError, OutputError, UnsupportedError
+from hotloop.sentence import Sentence, clauses
 from hotloop.training.callbacks import Moment
 from hotloop.training.checkpoint import Checkpoint
 from hotloop.training.divergence import FiniteWeights, WayBack
@@ -42,7 +43,6 @@ __all__ = ["TrainingLoop"]
 OwnTask = TypeVar("OwnTask", bound=AnyTask)
 
 _CHUNK_S = 0.05
-_UNSAVED = "the state for going on after an interruption could not be saved"
 
 
 class TrainingLoop(Generic[OwnTask]):
@@ -94,6 +94,7 @@ class TrainingLoop(Generic[OwnTask]):
         self._engine, self._plan, self._schedule, self._checkpoint = engine, plan, schedule, checkpoint
         self._may_change_engine = may_change_engine
         self._chunk_steps = 1
+        self._said_unsaved = False
 
     def run(self) -> dict[str, Any]:
         """Train, and hand the model back.
@@ -223,15 +224,17 @@ class TrainingLoop(Generic[OwnTask]):
             self.validation.best_state = self._session.state(weights_only=True)
         waited = epoch - (self.validation.best_epoch or 0)
         if self._plan.patience is not None and waited >= self._plan.patience:
-            best = f"best was epoch {epoch - waited}" if self.validation.best_epoch else "there was none"
-            self._stop("patience", f"no better validation loss for {waited} epochs; {best}")
+            best = Sentence("best was epoch {epoch}", epoch=epoch - waited)
+            waiting = Sentence("no better validation loss for {n} epochs", n=waited)
+            there_was = best if self.validation.best_epoch else Sentence("there was none")
+            self._stop("patience", clauses(waiting, there_was))
         return loss
 
     def _finish(self) -> None:
         if self._has_lost_weights():
             self._diverge(self._way_back.from_weights())
         else:
-            self._stop("finished", f"all {self._plan.epochs} epochs done")
+            self._stop("finished", Sentence("all {n} epochs done", n=self._plan.epochs))
 
     def _has_lost_weights(self) -> bool:
         return self._finite.first_lost(self._session) is not None
@@ -246,8 +249,15 @@ class TrainingLoop(Generic[OwnTask]):
             self._diverge(self._way_back.from_weights())
             return
         epochs, step_of_epoch = divmod(self._session.step, self.task.steps_per_epoch)
-        where = f" and {step_of_epoch} of {self.task.steps_per_epoch} steps" if step_of_epoch else ""
-        self._stop("interrupted", f"interrupted after epoch {epochs}{where}")
+        where = Sentence("interrupted after epoch {epoch}", epoch=epochs)
+        if step_of_epoch:
+            where = Sentence(
+                "interrupted after epoch {epoch} and {step} of {steps} steps",
+                epoch=epochs,
+                step=step_of_epoch,
+                steps=self.task.steps_per_epoch,
+            )
+        self._stop("interrupted", where)
 
     def _save(self, checkpoint: Checkpoint) -> None:
         # Weights that are not finite are found out about within the next step, and left behind.
@@ -257,8 +267,15 @@ class TrainingLoop(Generic[OwnTask]):
             checkpoint.write(self._state())
         except OutputError as error:
             # A full disk costs the way back, not the run; once said, that is known.
-            if not any(note.startswith(_UNSAVED) for note in self.notes):
-                self.notes.append(f"{_UNSAVED} after epoch {self.recorder.epochs}: {error.why or error.what}")
+            if not self._said_unsaved:
+                self._said_unsaved = True
+                self.notes.append(
+                    Sentence(
+                        "the state for going on after an interruption could not be saved after epoch {epoch}: {why}",
+                        epoch=self.recorder.epochs,
+                        why=error.why or error.what,
+                    )
+                )
 
     def _keep_best(self) -> None:
         """Load the best weights where patience asked for them; an interrupted run stays where it is."""
@@ -275,12 +292,16 @@ class TrainingLoop(Generic[OwnTask]):
             if task.device == "cpu":
                 raise
             reason = error.what
-        self.notes.append(f"trained on the CPU: {reason}")
+        self.notes.append(Sentence("trained on the CPU: {reason}", reason=reason))
         self.task = task.on_cpu()
         return self._engine.prepare(self.task)
 
     def _continue_on_cpu(self, step: int) -> None:
-        self.notes.append(f"went on on the CPU from step {step}: {self.task.device} had no memory left")
+        self.notes.append(
+            Sentence(
+                "went on on the CPU from step {step}: {device} had no memory left", step=step, device=self.task.device
+            )
+        )
         self._session.close()
         self.task = self.task.on_cpu()
         self._session = self._engine.prepare(self.task)
@@ -295,7 +316,12 @@ class TrainingLoop(Generic[OwnTask]):
 
         assert isinstance(self.task, Task), "nobody changes layer specs"
         self.notes.append(
-            f"went on in eager torch after epoch {self.recorder.epochs}: {refused.what}, since {refused.why}"
+            Sentence(
+                "went on in eager torch after epoch {epoch}: {what}, since {why}",
+                epoch=self.recorder.epochs,
+                what=refused.what,
+                why=refused.why,
+            )
         )
         session = EagerEngine().prepare(self.task)
         session.step = self._session.step

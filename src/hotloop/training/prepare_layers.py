@@ -18,6 +18,7 @@ from hotloop.engines.native_layers import NativeLayersEngine
 from hotloop.errors import ArgumentError
 from hotloop.program.network import Network
 from hotloop.program.optimizers import Adam, OptimizerRule
+from hotloop.sentence import Sentence
 from hotloop.training.arguments import check_settings
 from hotloop.training.fingerprint import fingerprint_of_layers
 from hotloop.training.plan import Plan
@@ -128,7 +129,9 @@ def prepare_layers(
         task=task,
         plan=Plan.of(settings, validates=validation is not None),
         engine=engine,
-        why_engine="native was asked for" if asked_for else "native, the fastest engine, can compile all of it",
+        why_engine=Sentence("{name} was asked for", name="native")
+        if asked_for
+        else Sentence("{name}, the fastest engine, can compile all of it", name="native"),
         why_device=why_device,
         capture_s=time.perf_counter() - started_s,
         notes=(),

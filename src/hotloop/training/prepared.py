@@ -17,6 +17,7 @@ from hotloop.engines.interface import AnyTask, Engine
 from hotloop.errors import Interrupted
 from hotloop.program.network import Network
 from hotloop.runs.run import Run
+from hotloop.sentence import clauses
 from hotloop.training.checkpoint import Checkpoint
 from hotloop.training.loop import TrainingLoop
 from hotloop.training.plan import Plan
@@ -124,7 +125,7 @@ class Prepared(ABC, Generic[OwnTask]):
             prepare_s=self.capture_s + loop.prepare_s if self.engine.compiles else 0.0,
             engine=self.engine.name,
             device=loop.task.device,
-            why=f"{self.why_engine}; {self.why_device}",
+            why=clauses(self.why_engine, self.why_device),
             stopped=loop.stopped,
             stopped_why=loop.stopped_why,
             seed=self.seed,

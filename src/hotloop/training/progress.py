@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from hotloop.language import _
+
 __all__ = ["ProgressBar"]
 
 # Shorter work needs no bar.
@@ -72,10 +74,10 @@ def _rich_bar() -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = [
-        TextColumn("epoch"),
+        TextColumn(_("epoch")),
         MofNCompleteColumn(),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
+        TextColumn(f"{_('loss')} {{task.fields[loss]:.4f}}"),
         TimeRemainingColumn(),
     ]
     return Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hotloop.errors import ArgumentError, nearest
 from hotloop.program.optimizers import Adam, OptimizerRule, Sgd
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -96,19 +97,25 @@ class Recipe:
         try:
             built: torch.optim.Optimizer = build(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
         except ValueError as error:
-            raise ArgumentError(f"{OPTIMIZERS[self.optimizer]} cannot be used so", why=str(error)) from None
+            raise ArgumentError(
+                Sentence("{name} cannot be used so", name=OPTIMIZERS[self.optimizer]), why=str(error)
+            ) from None
         return built
 
     def _check_optimizer(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise ArgumentError(
-                f"unknown optimizer {self.optimizer!r}.{nearest(self.optimizer, OPTIMIZERS)}",
-                do="use one of " + ", ".join(OPTIMIZERS),
+                Sentence(
+                    "unknown optimizer {name!r}.{near}", name=self.optimizer, near=nearest(self.optimizer, OPTIMIZERS)
+                ),
+                do=Sentence("use one of {listed}", listed=", ".join(OPTIMIZERS)),
             )
-        for name in ("learning rate", "weight decay"):
-            value = getattr(self, name.replace(" ", "_"))
+        sizes = {Sentence("learning rate"): self.learning_rate, Sentence("weight decay"): self.weight_decay}
+        for name, value in sizes.items():
             if not 0 <= value < math.inf:
-                raise ArgumentError(f"the {name} is {value:g}; it must be a number from 0 on")
+                raise ArgumentError(
+                    Sentence("the {name} is {value:g}; it must be a number from 0 on", name=name, value=value)
+                )
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -161,5 +168,8 @@ def find_recipe(name: str | None, table_name: str) -> Recipe:
     if name is None:
         return RECIPES["lesson" if table_name == "iris" else "tabular"]
     if name not in RECIPES:
-        raise ArgumentError(f"unknown recipe {name!r}.{nearest(name, RECIPES)}", do="use " + " or ".join(RECIPES))
+        raise ArgumentError(
+            Sentence("unknown recipe {name!r}.{near}", name=name, near=nearest(name, RECIPES)),
+            do=Sentence("use {names}", names=" or ".join(RECIPES)),
+        )
     return RECIPES[name]

@@ -16,6 +16,7 @@ from hotloop.engines.step_size import step_flop, why_too_small
 from hotloop.errors import ArgumentError, OutOfMemoryError, UnsupportedError
 from hotloop.program import Network
 from hotloop.runs import Run
+from hotloop.sentence import Sentence
 from hotloop.training.callbacks import Moment
 from hotloop.training.metrics import accuracy, r2, rmse
 from hotloop.training.recipes import Recipe
@@ -119,8 +120,8 @@ class TableTraining:
         rule = self.recipe.rule()
         if rule is None:
             raise UnsupportedError(
-                f"the optimizer {self.recipe.optimizer} is not compiled",
-                do="use sgd, adam or adamw",
+                Sentence("the optimizer {name} is not compiled", name=self.recipe.optimizer),
+                do=Sentence("use {first} or {last}", first="sgd, adam", last="adamw"),
                 see="hotloop layers",
             )
         self._check_memory()
@@ -150,9 +151,11 @@ class TableTraining:
         free = free_memory_bytes("cpu")
         if free is not None and need > free:
             raise OutOfMemoryError(
-                f"a network {self.network} has {self.network.n_parameters:,} parameters",
-                why=f"drawing them takes {need / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free",
-                do="make the hidden layers narrower",
+                Sentence("a network {network} has {n:,} parameters", network=self.network, n=self.network.n_parameters),
+                why=Sentence(
+                    "drawing them takes {need:,.0f} GB, and {free:,.0f} GB are free", need=need / 1e9, free=free / 1e9
+                ),
+                do=Sentence("make the hidden layers narrower"),
             )
 
     def _without_torch(self, settings: RunSettings) -> Prepared[Any] | None:
@@ -186,7 +189,7 @@ class TableTraining:
     def _why_cpu(self, settings: RunSettings) -> str | None:
         """Return why to train on the CPU, in a clause, or None where torch must be asked which devices there are."""
         if settings.device != "auto":
-            return "cpu was asked for" if settings.device == "cpu" else None
+            return Sentence("{name} was asked for", name="cpu") if settings.device == "cpu" else None
         n_rows = len(self.prepared.X_train)
         n_weights = sum(math.prod(shape) for shape in self.network.parameter_shapes.values() if len(shape) > 1)
         batch_size = self.recipe.batch_size or n_rows
@@ -194,7 +197,7 @@ class TableTraining:
             return too_small
         from hotloop.hardware import may_have_accelerator
 
-        return None if may_have_accelerator() else "cpu, since there is no GPU here that torch could use"
+        return None if may_have_accelerator() else Sentence("cpu, since there is no GPU here that torch could use")
 
     def _with_torch(self, settings: RunSettings) -> Prepared[Any]:
         """Return the run of the same layers as a torch module."""
@@ -241,7 +244,7 @@ class TableTraining:
         values, predicted = np.ravel(values), np.ravel(predicted)
         error, explained = rmse(values, predicted), r2(values, predicted)
         if explained is None:
-            return {"test_rmse": error}, ("R2 is not defined: the target is the same in every test row.",)
+            return {"test_rmse": error}, (Sentence("R2 is not defined: the target is the same in every test row."),)
         return {"test_r2": explained, "test_rmse": error}, ()
 
     def _table_settings(self) -> dict[str, object]:
@@ -294,7 +297,7 @@ def prepare_table_training(
     from hotloop.tables import prepare
 
     if recipe.balanced and task == "regression":
-        raise ArgumentError("class weights are for classes, and this is a regression")
+        raise ArgumentError(Sentence("class weights are for classes, and this is a regression"))
     prepared = prepare(
         table,
         target=target,
@@ -307,7 +310,10 @@ def prepare_table_training(
         ignore=ignore,
     )
     if recipe.balanced and prepared.schema.task == "regression":
-        raise ArgumentError("class weights are for classes, and this is a regression", do="use --task classification")
+        raise ArgumentError(
+            Sentence("class weights are for classes, and this is a regression"),
+            do=Sentence("use --task classification"),
+        )
     schema = prepared.schema
     network = Network.mlp(schema.n_features, recipe.hidden, schema.n_outputs, recipe.activation)
     return TableTraining(prepared, network, recipe, seed)
