@@ -30,6 +30,7 @@ _COMMANDS = (
     ("train", "hotloop.cli.train:train", "Train a network on a table."),
     ("predict", "hotloop.cli.predict:predict", "Predict with a saved run."),
     ("devices", "hotloop.cli.devices:devices", "Show what machine this is."),
+    ("call", "hotloop.cli.call:call", "Show what model(x) does, step by step."),
     ("layers", "hotloop.cli.layers:layers", "Show which layers, losses and optimizers are compiled."),
     ("ir", "hotloop.cli.ir:ir", "Show what the compiler makes of a network."),
 )
