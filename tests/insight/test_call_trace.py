@@ -47,7 +47,7 @@ class Restless(torch.nn.Module):
         self.calls += 1
         self.seen.append(self.calls)
         self.cache["last"] = x
-        self.new = random.random() + np.random.rand()  # noqa: NPY002
+        self.new = random.random() + np.random.rand()
         self.rebound = self.rebound + 1
         with torch.no_grad():
             self.fc.bias.add_(1)
@@ -62,7 +62,7 @@ def test_the_model_is_as_before(measure_s):
     model.fc.bias.grad = torch.full((2,), 7.0)
     former_buffer, former_seen = model.rebound, model.seen
     expected, attributes = copy.deepcopy(model.state_dict()), list(vars(model))
-    generators = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())  # noqa: NPY002
+    generators = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())
     hotloop.trace_call(model, torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), measure_s=measure_s)
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert model.rebound is former_buffer
@@ -73,7 +73,7 @@ def test_the_model_is_as_before(measure_s):
     assert model.fc.bias.grad.tolist() == [7.0, 7.0]
     assert torch.equal(torch.get_rng_state(), generators[0])
     assert random.getstate() == generators[1]
-    assert (np.random.get_state()[1] == generators[2]).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == generators[2]).all()
 
 
 def test_a_graph_that_was_begun_before_can_be_finished():

@@ -21,7 +21,7 @@ __all__ = ["call"]
 _WIDEST = 110
 
 
-def call(model: str, /, *, input: str | None = None, batch: int = 8, json: bool = False) -> None:  # noqa: A002
+def call(model: str, /, *, input: str | None = None, batch: int = 8, json: bool = False) -> None:
     """Show what model(x) does step by step, and what model.forward(x) would leave out.
 
     Parameters

@@ -57,7 +57,7 @@ def load_module(text: str) -> torch.nn.Module:
 
 
 def _parted(text: str) -> tuple[Path, str]:
-    """Split at the last colon that is followed by a name, so that C:\\model.py stays whole."""
+    """Split at the last colon that is followed by a name; the one after a drive's letter is not."""
     head, colon, name = text.rpartition(":")
     return (Path(head), name) if colon and head and not set("/\\.") & set(name) else (Path(text), "")
 

@@ -48,7 +48,7 @@ def measure_cost(
     def without(n: int) -> None:
         for _step in range(n):
             model.zero_grad()
-            loss(model(x), y).backward()
+            loss(model(x), y).backward()  # type: ignore[no-untyped-call]
 
     def monitored(n: int) -> None:
         with paused.pause():

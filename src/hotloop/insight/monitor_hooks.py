@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hotloop.insight.monitor_records import ActivationStatistics, DeadUnits, GradientNorms
@@ -32,7 +32,7 @@ class MonitorHooks:
 
     def __init__(self, model: torch.nn.Module, gradients: bool, activations: bool, dead_units: bool):
         self._handles: list[RemovableHandle] = []
-        self._unhooked: list[torch.nn.Parameter] = []
+        self._unhooked: list[Any] = []
         self._parameters = _trained(model) if gradients else {}
         self._modules = dict(model.named_modules())
         self._norms = {name: RunningNorms() for name in self._parameters}
@@ -49,9 +49,10 @@ class MonitorHooks:
     def attach(self) -> None:
         """Put the hooks in."""
         for name, parameter in self._parameters.items():
-            if parameter._post_accumulate_grad_hooks is None:
-                self._unhooked.append(parameter)
-            self._handles.append(parameter.register_post_accumulate_grad_hook(_gradient_hook(self._norms[name])))
+            tensor: Any = parameter
+            if tensor._post_accumulate_grad_hooks is None:
+                self._unhooked.append(tensor)
+            self._handles.append(tensor.register_post_accumulate_grad_hook(_gradient_hook(self._norms[name])))
         for path, module in self._modules.items():
             seen = [running[path].see for running in self._running if path in running]
             if seen:
@@ -101,7 +102,7 @@ def _gradient_hook(norms: RunningNorms) -> Callable[[torch.Tensor], None]:
 
 
 def _output_hook(
-    own: torch.nn.Module, seen: list[Callable[[torch.Tensor], None]]
+    own: torch.nn.Module, seen: Sequence[Callable[[torch.Tensor], None]]
 ) -> Callable[[torch.nn.Module, Any, Any], None]:
     """Return a hook on one module; its copies, which get the hook too, do not count."""
     import torch

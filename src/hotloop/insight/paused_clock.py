@@ -22,6 +22,7 @@ class PausedClock:
         self._clock, self._stood_still_s = clock, 0.0
 
     def __call__(self) -> float:
+        """Return the time."""
         return self._clock() - self._stood_still_s
 
     @contextlib.contextmanager

@@ -26,9 +26,9 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     """Put back, when the block is left, what calls of a model change in it.
 
     These are the numbers in parameters, buffers and gradients; the attributes of its modules, their training modes and
-    registered hooks among them, and the dictionaries, lists and sets that are such attributes; and the random generators
-    of torch, NumPy and Python. What the model's own code does elsewhere stays: lines printed, files written, numbers
-    appended to a list of the caller's.
+    registered hooks among them, and what is in dictionaries, lists and sets that are such attributes; and the random
+    generators of torch, NumPy and Python. What the model's own code does elsewhere stays: lines printed, files written,
+    numbers appended to a list of the caller's.
 
     Notes
     -----
@@ -125,9 +125,9 @@ class _Generators:
         kinds = {parameter.device.type for parameter in model.parameters()} - {"meta"}
         self._torch = {name: state for kind in kinds | {"cpu"} for name, state in generators(kind).items()}
         self._python = random.getstate()
-        self._numpy = np.random.get_state()  # noqa: NPY002, the one that others may draw from
+        self._numpy = np.random.get_state()
 
     def put_back(self) -> None:
         restore_generators(self._torch)
         random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002
+        np.random.set_state(self._numpy)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hotloop.insight.call.trace import Value
 
-__all__ = ["described_exception", "describe_arguments", "describe_values", "hook_name", "hook_place"]
+__all__ = ["describe_arguments", "describe_values", "described_exception", "hook_name", "hook_place"]
 
 _MOST_VALUES = 8
 _MOST_LEVELS = 3
@@ -53,7 +52,8 @@ def _values(name: str, value: Any, levels: int) -> Iterator[Value]:
 
 
 def _is_tensor(value: Any) -> bool:
-    torch = sys.modules["torch"]
+    import torch
+
     return isinstance(value, torch.Tensor)
 
 
@@ -76,7 +76,8 @@ def hook_name(hook: Callable[..., Any]) -> str:
 def hook_place(hook: Callable[..., Any]) -> str | None:
     """Return the file and line of a hook's function; None where it is not written in Python."""
     function = _unwrapped(hook)
-    code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)
+    # An object that is called has the code of its class's __call__.
+    code = getattr(function, "__code__", None) or getattr(vars(type(function)).get("__call__"), "__code__", None)
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code is not None else None
 
 

@@ -1,4 +1,4 @@
-"""The steps of a call as they happen: a stack of those under way, and a clock that leaves out the recorder's own work."""
+"""The steps of a call as they happen: a stack of those under way, and times without the recorder's own work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOOKS = frozenset({"global pre-hook", "pre-hook", "global forward hook", "forwa
 
 
 class _Open:
-    """A step that may not have ended; becomes a :class:`Step` when it is asked for, since that takes longer than many."""
+    """A step that may not have ended; becomes a :class:`Step` only when asked for, since making one takes long."""
 
     __slots__ = (
         "away_ns",
@@ -42,7 +42,7 @@ class _Open:
     def __init__(self, kind: str, module: torch.nn.Module, order: int, around: _Open | None, facts: dict[str, Any]):
         self.kind, self.module, self.order, self.facts = kind, module, order, facts
         self.parent = around.order if around else 0
-        self.depth = around.depth + 1 if around else 0
+        self.depth: int = around.depth + 1 if around else 0
         self.handled = sys.exception()
         self.began_ns = self.away_ns = 0
         self.us = self.within_us = 0.0

@@ -243,7 +243,7 @@ def timing_sentences(trace: CallTrace) -> list[str]:
     if trace.timing is None:
         return [_("Not measured: {why}.").format(why=trace.untimed)]
     timing = trace.timing
-    texts = [
+    return [
         _("model(x) takes {call}, model.forward(x) {forward}.").format(
             call=_ns(timing.call_ns), forward=_ns(timing.forward_ns)
         ),
@@ -252,7 +252,6 @@ def timing_sentences(trace: CallTrace) -> list[str]:
             observer=_ns(timing.observer_ns)
         ),
     ]
-    return texts
 
 
 def _conclusion(timing: Timing) -> str:

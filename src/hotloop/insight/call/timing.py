@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from hotloop.insight.call.trace import Timing
-from hotloop.insight.measure import Arm, BlockPlan, Budget, Clock, Measurements, collect, difference, level, run_block
 from hotloop.insight.interval import Interval
+from hotloop.insight.measure import Arm, BlockPlan, Budget, Clock, Measurements, collect, difference, level, run_block
 from hotloop.insight.statistics import Estimate
 from hotloop.insight.verdict import restless
 
@@ -76,7 +76,7 @@ def _ns(us: Estimate) -> Interval:
 def silent() -> Iterator[None]:
     """Drop what this thread prints: a hook that prints would print thousands of lines."""
     shown = sys.stdout
-    sys.stdout = _FromOtherThreads(shown)  # type: ignore[assignment]
+    sys.stdout = _FromOtherThreads(shown)
     try:
         yield
     finally:

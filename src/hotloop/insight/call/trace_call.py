@@ -169,7 +169,7 @@ class _Trial:
 
 
 class _RecordedCalls:
-    """Calls of a model while it is recorded, with a clock that stands still while recorders are put in and taken out."""
+    """Calls of a model while it is recorded; the clock stands still while recorders are put in and taken out."""
 
     def __init__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], once: Way):
         self.samples: list[list[tuple[float, float]]] = []
