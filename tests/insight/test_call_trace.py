@@ -253,9 +253,29 @@ def test_a_compiled_model_is_one_step_and_forward_is_not():
     trace = hotloop.trace_call(model, torch.randn(2, 4), measure_s=0)
     assert [step.kind for step in trace.call.steps] == ["compiled call"]
     assert ran == [1]
-    assert "compiled" in keys(trace)
+    assert keys(trace)[:2] == ["compiled", "hooks"]
     assert "unseen" in keys(trace, lost=False)
     assert model._compiled_call_impl is compiled
+
+
+def test_recording_adds_no_hooks_that_would_change_what_torch_chooses():
+    # In evaluation a transformer layer without hooks runs as one fused function that calls none of its layers.
+    model = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    with torch.no_grad():
+        fused = hotloop.trace_call(model, torch.ones(2, 3, 8), measure_s=0)
+        handle = model.linear1.register_forward_hook(lambda module, args, output: None)
+        layers = hotloop.trace_call(model, torch.ones(2, 3, 8), measure_s=0)
+        handle.remove()
+    assert [step.module for step in fused.call.steps] == ["", ""]
+    assert "linear1" in {step.module for step in layers.call.steps}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_seen_is_said():
+    scripted = torch.jit.script(mlp())
+    trace = hotloop.trace_call(torch.nn.Sequential(scripted), torch.randn(2, 4), measure_s=0)
+    assert "unseen" in keys(trace, lost=False)
+    assert {step.module for step in trace.call.steps} == {"", "0"}
 
 
 def test_shared_modules_direct_calls_and_own_calls_are_pointed_out():

@@ -63,7 +63,7 @@ class RunningActivations:
     """Mean, spread, bounds and zeros of what one module gives out."""
 
     def __init__(self) -> None:
-        self._pending: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self._pending: list[tuple[int, torch.Tensor, tuple[torch.Tensor, ...]]] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -79,8 +79,7 @@ class RunningActivations:
         numbers = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
         variance, mean = torch.var_mean(numbers, correction=0)
         least, largest = torch.aminmax(numbers)
-        figures = torch.stack((mean, variance, least, largest))
-        self._pending.append((output.numel(), figures, torch.count_nonzero(numbers)))
+        self._pending.append((output.numel(), torch.count_nonzero(numbers), (mean, variance, least, largest)))
         if len(self._pending) >= _MOST_PENDING:
             self._merge()
 
@@ -105,8 +104,9 @@ class RunningActivations:
 
         if not self._pending:
             return
-        sizes, figures, nonzeros = zip(*self._pending, strict=True)
-        for n, (mean, variance, least, largest) in zip(sizes, torch.stack(figures).double().tolist(), strict=True):
+        sizes, nonzeros, kept = zip(*self._pending, strict=True)
+        figures = torch.stack([figure for figures in kept for figure in figures]).double().reshape(len(kept), -1)
+        for n, (mean, variance, least, largest) in zip(sizes, figures.tolist(), strict=True):
             self._add(n, mean, variance)
             # NaN stays NaN.
             self._least = float(np.minimum(self._least, least))
@@ -132,10 +132,9 @@ class RunningActivity:
 
     def see(self, output: torch.Tensor) -> None:
         """Take in what the layer gives out."""
-        nonzero = output != 0
         axis = self._unit_axis(output)
         others = [other for other in range(output.dim()) if other != axis]
-        active = nonzero.any(dim=others) if others else nonzero
+        active = output.any(dim=others) if others else output != 0
         same = self._active is not None and self._active.shape == active.shape
         self._active = active | self._active if same and self._active is not None else active
 

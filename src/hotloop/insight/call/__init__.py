@@ -5,9 +5,12 @@
     trace         what is recorded, as plain data
     describe      shapes, hooks and modules in words
     recorder      the clock and the stack of steps under way
-    instrument    recorders put in the place of hooks, forward and __call__, and taken out again
+    recorded      what stands in the place of a hook or method
+    torch_call    torch's own __call__, seeing recorders
+    instrument    recorders put into a model, and taken out again
     timing        model(x) and model.forward(x) in turn
+    trial         a model recorded once each way, and repeated
     differences   what one way runs and the other does not
-    text, html    the trace as people read it
+    steps_in_words, tree, text, html    the trace as people read it
     trace_call    all of it
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hotloop.insight.call.describe import hook_name
 from hotloop.insight.call.instrument import is_compiled
 from hotloop.insight.call.trace import Difference, Step, Way
 from hotloop.language import _
@@ -53,10 +54,13 @@ def _lost(model: torch.nn.Module, call: Way) -> Iterable[Difference]:
             _("The model's old-style backward hooks are not set up: loss.backward() will not call {names}."),
         ),
     }
-    if any(step.kind == "compiled call" and step.module == "" for step in call.steps):
+    if model._compiled_call_impl is not None:
         sentence = _("The compiled form is not used: model.forward(x) runs the module's own Python, in eager torch.")
-        if model._compiled_call_impl is not None:
-            yield Difference("compiled", True, sentence)
+        yield Difference("compiled", True, sentence)
+        names = _registered(model)
+        if names:
+            text = _("The model's hooks, compiled or not, do not run: {names}.")
+            yield Difference("hooks", True, text.format(names=_listed(names)))
     for kind, (key, text) in texts.items():
         steps = [step for step in own if step.kind == kind]
         if steps:
@@ -65,6 +69,11 @@ def _lost(model: torch.nn.Module, call: Way) -> Iterable[Difference]:
     if of_all:
         text = _("Hooks of all modules do not run for the model itself, only for the modules within it: {names}.")
         yield Difference("global hooks", True, text.format(names=_listed(_named(step) for step in of_all)))
+
+
+def _registered(model: torch.nn.Module) -> list[str]:
+    tables = (model._forward_pre_hooks, model._forward_hooks, model._backward_pre_hooks, model._backward_hooks)
+    return [hook_name(hook) for table in tables for hook in table.values()]
 
 
 def _named(step: Step) -> str:
@@ -140,17 +149,27 @@ def _hooked_tensors(model: torch.nn.Module) -> list[str]:
 
 
 def _unseen(model: torch.nn.Module) -> Iterable[Difference]:
-    if _own_call(model):
+    if _own_call(model) and not is_compiled(model):
         text = _("{model} has a __call__ of its own, which decides what of torch's __call__ runs.")
         yield Difference("own call", False, text.format(model=type(model).__name__))
     for path, module in model.named_modules():
-        if is_compiled(module) and any(True for _child in module.children()):
-            name = path or type(module).__name__
-            text = _("'{name}' is compiled: what it contains runs as one, and its hooks only as they were compiled.")
-            yield Difference("unseen", False, text.format(name=name))
+        hidden = _hides(module)
+        if hidden and any(True for _child in module.children()):
+            yield Difference("unseen", False, hidden.format(name=path or type(module).__name__))
     for one, another in _shared(model)[:_MOST_NAMES]:
         text = _("'{one}' and '{another}' are one module; its steps are shown as '{one}'.")
         yield Difference("shared", False, text.format(one=one, another=another))
+
+
+def _hides(module: torch.nn.Module) -> str | None:
+    """Return why the modules within a module are not in the trace."""
+    import torch
+
+    if is_compiled(module):
+        return _("'{name}' is compiled: what it contains runs as one, and its hooks only as they were compiled.")
+    if isinstance(module, torch.jit.ScriptModule):
+        return _("'{name}' is TorchScript: what it contains runs outside of Python, and is not seen.")
+    return None
 
 
 def _own_call(model: torch.nn.Module) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from hotloop.insight.call.text import heading, note_on, origins, timing_sentences, title_of
+from hotloop.insight.call.steps_in_words import note_on, origins, title_of
+from hotloop.insight.call.text import heading, timing_sentences
 from hotloop.insight.call.trace import CallTrace, Step, Value
 from hotloop.language import _
 

@@ -129,8 +129,8 @@ class Difference:
     Parameters
     ----------
     key : str
-        "pre-hooks", "forward hooks", "backward hooks", "legacy backward hooks", "global hooks", "compiled", "nothing",
-        "output", "children", "direct", "tensor hooks", "shared", "own call" or "unseen".
+        "pre-hooks", "forward hooks", "hooks", "backward hooks", "legacy backward hooks", "global hooks", "compiled",
+        "nothing", "output", "children", "direct", "tensor hooks", "shared", "own call" or "unseen".
     lost : bool
         Whether ``model.forward(x)`` leaves it out.
     sentence : str
