@@ -251,3 +251,9 @@ def test_a_lazy_layer_cannot_be_guessed_but_told():
     with pytest.raises(ArgumentError, match="cannot guess"):
         example_input(model, None, 4)
     assert model(example_input(model, "5", 4)).shape == (4, 3)
+
+
+def test_a_file_without_a_model_says_so(tmp_path):
+    (tmp_path / "plain.py").write_text("x = 1\n", encoding="utf-8")
+    with pytest.raises(ArgumentError, match=r"Do:  write a class of torch.nn.Module into it"):
+        load_module(f"{tmp_path / 'plain.py'}:Net")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from copy import copy
@@ -16,7 +17,10 @@ from hotloop.engines.torch_state import generators, restore_generators
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["can_be_preserved", "preserved"]
+__all__ = ["ONE_AT_A_TIME", "can_be_preserved", "preserved"]
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held by whatever changes a model for a while: two threads that do would put back each other's changes."""
 
 _HOLDERS = (dict, OrderedDict, list, set)
 
@@ -36,21 +40,22 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     """
     import torch
 
-    random_numbers = _Generators(model)
-    modules = [_Attributes(module) for module in model.modules()]
-    tensors = [_Numbers(tensor) for tensor in _tensors(model) if tensor.layout is torch.strided]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.put_back()
-        for parameter, gradient in gradients:
-            if parameter.grad is not gradient:
-                parameter.grad = gradient
-        for tensor in tensors:
-            tensor.put_back()
-        random_numbers.put_back()
+    with ONE_AT_A_TIME:
+        random_numbers = _Generators(model)
+        modules = [_Attributes(module) for module in model.modules()]
+        tensors = [_Numbers(tensor) for tensor in _tensors(model) if tensor.layout is torch.strided]
+        gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+        try:
+            yield
+        finally:
+            for module in modules:
+                module.put_back()
+            for parameter, gradient in gradients:
+                if parameter.grad is not gradient:
+                    parameter.grad = gradient
+            for tensor in tensors:
+                tensor.put_back()
+            random_numbers.put_back()
 
 
 def can_be_preserved(model: torch.nn.Module) -> bool:

@@ -15,7 +15,6 @@ them. Other threads that call the same model meanwhile run unrecorded.
 from __future__ import annotations
 
 import contextlib
-import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from hotloop.insight.call.describe import hook_name
 from hotloop.insight.call.recorded import Recorded, hook_runner
 from hotloop.insight.call.recorder import Recorder
 from hotloop.insight.call.torch_call import has_torchs_call, recorded_call_impl
+from hotloop.insight.preserve import ONE_AT_A_TIME
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,6 @@ _COLLECTED = {
     "_get_backward_hooks": "collect backward hooks",
 }
 _ABSENT = object()
-_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -43,7 +42,7 @@ def instrumented(model: torch.nn.Module, recorder: Recorder) -> Iterator[None]:
     """Record what ``model`` runs until the block is left, by whatever way."""
     code = recorded_call_impl(recorder)
     observers = [_Observer(module, recorder, code) for module in _observable(model)]
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         try:
             for observer in observers:
                 observer.put_in()
