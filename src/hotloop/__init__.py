@@ -9,6 +9,8 @@ fit                 train a ``torch.nn.Module`` in place
 Run                 what a training run did: plain data that can be drawn and saved
 load                a saved run as a predictor
 callback, Moment    functions that run at declared epochs during training
+trace_call          what ``model(x)`` does, step by step, and what ``model.forward(x)`` leaves out
+monitor             gradient norms, activations and dead units while a model trains
 tables              a file or frame -> arrays and a schema
 hardware            what machine this is
 errors              everything hotloop raises
@@ -34,6 +36,8 @@ from hotloop.errors import (
 
 if TYPE_CHECKING:
     from hotloop import hardware, tables
+    from hotloop.insight.call.trace_call import trace_call
+    from hotloop.insight.monitor import monitor
     from hotloop.runs.load import load
     from hotloop.runs.prediction import Prediction
     from hotloop.runs.predictor import Predictor
@@ -62,7 +66,9 @@ __all__ = [
     "fit",
     "hardware",
     "load",
+    "monitor",
     "tables",
+    "trace_call",
 ]
 
 _HOMES = {
@@ -73,6 +79,8 @@ _HOMES = {
     "callback": "hotloop.training.callbacks",
     "fit": "hotloop.training.fit",
     "load": "hotloop.runs",
+    "monitor": "hotloop.insight.monitor",
+    "trace_call": "hotloop.insight.call.trace_call",
 }
 
 

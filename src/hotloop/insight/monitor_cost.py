@@ -1,0 +1,80 @@
+"""What monitoring costs: steps with and without a monitor's hooks, in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hotloop.errors import ArgumentError
+from hotloop.insight.measure import Arm, BlockPlan, Budget, Clock, collect, difference, level, ratio, run_block
+from hotloop.insight.monitor_hooks import MonitorHooks
+from hotloop.insight.monitor_records import MonitorCost
+from hotloop.insight.paused_clock import PausedClock
+from hotloop.insight.preserve import preserved
+from hotloop.insight.verdict import restless
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["measure_cost"]
+
+_FEWEST_BLOCKS = 5
+
+
+def measure_cost(
+    model: torch.nn.Module,
+    hooks: MonitorHooks,
+    batch: tuple[Any, Any, Callable[[Any, Any], torch.Tensor]],
+    seconds: float,
+    clock: Clock = time.perf_counter,
+) -> MonitorCost:
+    """Time steps of a model without and with hooks.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    hooks : MonitorHooks
+        Not attached.
+    batch : tuple
+        x, y and the loss.
+    seconds : float
+    clock : callable, optional
+        Seconds.
+    """
+    x, y, loss = batch
+    paused = PausedClock(clock)
+
+    def without(n: int) -> None:
+        for _step in range(n):
+            model.zero_grad()
+            loss(model(x), y).backward()  # type: ignore[no-untyped-call]
+
+    def monitored(n: int) -> None:
+        with paused.pause():
+            hooks.attach()
+        try:
+            without(n)
+        finally:
+            with paused.pause():
+                hooks.remove()
+
+    arms = (Arm("without", without), Arm("with", monitored))
+    budget = Budget(seconds, least_blocks=_FEWEST_BLOCKS)
+    with preserved(model):
+        measured = collect(
+            lambda plan: run_block(arms, plan, paused),
+            budget,
+            plan=BlockPlan(seed=0, rounds=3, sample_s=0.002),
+            clock=clock,
+        )
+    if len(measured.blocks) < _FEWEST_BLOCKS:
+        raise ArgumentError(f"seconds is {seconds:g}, too short for steps of this model", do="give a larger one")
+    return MonitorCost(
+        with_us=level(measured, "with").interval(),
+        without_us=level(measured, "without").interval(),
+        added_us=difference(measured, "with").interval(),
+        ratio=ratio(measured, "with").exp().interval(),
+        restless=restless(measured),
+        blocks=len(measured.blocks),
+    )
