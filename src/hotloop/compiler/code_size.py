@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hotloop.errors import UnsupportedError
 from hotloop.program.ops import OPS
 from hotloop.program.program import Program
@@ -17,6 +19,7 @@ _COPIES = 5
 _MOST_INSTRUCTIONS = 80_000
 
 
+@lru_cache(maxsize=256)
 def estimated_instructions(program: Program) -> int:
     """Return the instructions of the loops over rows, good to a factor of two."""
     total = 0
