@@ -176,10 +176,7 @@ FAULTS = {
 
 
 def _with_half_bits(steps):
-    words = steps._call
-    from hotloop.compiler.layout import ARGUMENTS
-
-    words._words[ARGUMENTS.index("half_bits")] += 1
+    steps._call.words.half_bits += 1
     return steps
 
 

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from hotloop.engines import choose
+from hotloop.engines.model_parts import ModelParts
 from hotloop.errors import UnsupportedError
 
 
 def choose_device(name, model, batch_size):
-    return choose.choose_device(name, model, choose.model_flop(model, batch_size))
+    parts = ModelParts.of(model)
+    return choose.choose_device(name, parts, choose.model_flop(parts, batch_size))
 
 
 def mlp(width):
@@ -45,9 +47,10 @@ def test_a_device_asked_for_is_taken(monkeypatch):
 
 
 def test_threads():
-    assert choose.choose_threads(None, choose.model_flop(mlp(10), 120)) == 1
-    assert choose.choose_threads(None, choose.model_flop(mlp(5000), 120)) is None
-    assert choose.choose_threads(3, choose.model_flop(mlp(10), 120)) == 3
+    small, large = (choose.model_flop(ModelParts.of(mlp(width)), 120) for width in (10, 5000))
+    assert choose.choose_threads(None, small) == 1
+    assert choose.choose_threads(None, large) is None
+    assert choose.choose_threads(3, small) == 3
 
 
 class _Engine:

@@ -134,9 +134,7 @@ def _native_gradients(session) -> dict[int, np.ndarray]:
         for name in update.weights:
             parameter = session._captured.weights[name]
             place = layout.weights[name]
-            found[id(parameter)] = (
-                memory._buffers["gradients"][place : place + parameter.numel()].reshape(parameter.shape).copy()
-            )
+            found[id(parameter)] = memory.gradients[place : place + parameter.numel()].reshape(parameter.shape).copy()
     return found
 
 

@@ -74,7 +74,7 @@ def test_compiled_code_against_the_interpreter(case, level, element):
     check("loss", advance(steps, 0), expected["loss"], element)
     for name in program.updates[0].weights:
         place, size = steps.compiled.layout.weights[name], weights[name].size
-        found = steps.memory._buffers["gradients"][place : place + size]
+        found = steps.memory.gradients[place : place + size]
         check(f"gradient of {name}", found, expected[f"gradient of {name}"], element)
 
 
@@ -171,4 +171,4 @@ def test_gradients_of_few_rows_and_many_features(level, element):
     advance(steps, 0)
     expected = interpret_block(program.step, {"x": x, "y": y, **weights})["gradient of v"]
     place = steps.compiled.layout.weights["v"]
-    check("gradient of v", steps.memory._buffers["gradients"][place : place + 750], expected, element)
+    check("gradient of v", steps.memory.gradients[place : place + 750], expected, element)

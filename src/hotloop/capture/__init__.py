@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from hotloop.capture.optimizers import CapturedGroup, read_slots, write_slots
     from hotloop.capture.program import Captured, capture
     from hotloop.capture.refusal import NotCaptured
-    from hotloop.capture.sequential import from_module, to_module
+    from hotloop.capture.sequential import arrays_of, from_module, to_module
 
 __all__ = [
     "Captured",
     "CapturedGroup",
     "NotCaptured",
+    "arrays_of",
     "capture",
     "capture_network",
     "from_module",
@@ -31,6 +32,7 @@ _HOMES = {
     "Captured": "program",
     "CapturedGroup": "optimizers",
     "NotCaptured": "refusal",
+    "arrays_of": "sequential",
     "capture": "program",
     "capture_network": "network",
     "from_module": "sequential",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,9 +168,9 @@ def _kept(optimizer: torch.optim.Optimizer, slot: str, parameter: torch.nn.Param
 
 def _steps_done(optimizer: torch.optim.Optimizer, rule: OptimizerRule, parameter: torch.nn.Parameter) -> int:
     """How many updates of a parameter the optimizer has done, as far as that matters to the rule."""
-    state = optimizer.state.get(parameter, {})
+    state = optimizer.state.get(parameter, {}) if rule.slots else {}
     where = f"{_name(optimizer)}'s state"
-    if not rule.slots or not state or (isinstance(rule, Sgd) and state.get("momentum_buffer") is None):
+    if not state or (isinstance(rule, Sgd) and state.get("momentum_buffer") is None):
         return 0
     for slot in rule.slots:
         kept = state.get(slot)
@@ -185,15 +186,17 @@ def _is_coarse(lr: Any, parameter: torch.nn.Parameter) -> bool:
     return not isinstance(lr, (int, float)) and lr.dtype != parameter.dtype and parameter.element_size() == 8
 
 
+# Fits of one kind share a rule, which knows its canonical form.
+_sgd_rule, _adam_rule = lru_cache(maxsize=64)(Sgd), lru_cache(maxsize=64)(Adam)
+
 _Reader = Callable[[str, Mapping[str, Any]], OptimizerRule]
 
 
 def _reader(optimizer: torch.optim.Optimizer) -> _Reader:
     """Return what reads the groups of an optimizer, once it is sure that the optimizer does nothing else."""
-    import torch
     from torch.optim import optimizer as of_all
 
-    readers: Mapping[type, _Reader] = {torch.optim.SGD: _sgd, torch.optim.Adam: _adam, torch.optim.AdamW: _adam}
+    readers = _readers()
     read = readers.get(type(optimizer))
     name = _name(optimizer)
     if read is None:
@@ -214,16 +217,23 @@ def _reader(optimizer: torch.optim.Optimizer) -> _Reader:
     return read
 
 
+@cache
+def _readers() -> Mapping[type, _Reader]:
+    import torch
+
+    return {torch.optim.SGD: _sgd, torch.optim.Adam: _adam, torch.optim.AdamW: _adam}
+
+
 def _sgd(where: str, group: Mapping[str, Any]) -> Sgd:
     numbers = {name: _number(where, name, group[name]) for name in ("momentum", "dampening", "weight_decay")}
     _check_flags(where, group)
-    return Sgd(**numbers, nesterov=bool(group["nesterov"]), maximize=bool(group["maximize"]))
+    return _sgd_rule(**numbers, nesterov=bool(group["nesterov"]), maximize=bool(group["maximize"]))
 
 
 def _adam(where: str, group: Mapping[str, Any]) -> Adam:
     _check_flags(where, group)
     beta1, beta2 = group["betas"]
-    return Adam(
+    return _adam_rule(
         betas=(_number(where, "betas", beta1), _number(where, "betas", beta2)),
         eps=_number(where, "eps", group["eps"]),
         weight_decay=_number(where, "weight_decay", group["weight_decay"]),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from hotloop.program.network import Activation, Layer, Linear, Network
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["from_module", "to_module"]
+__all__ = ["arrays_of", "from_module", "to_module"]
 
 # Activation name -> class name in torch.nn and the settings under which the two mean the same.
 _MODULES: Mapping[str, tuple[str, dict[str, object]]] = {
@@ -69,37 +70,59 @@ def from_module(module: torch.nn.Module) -> Network | None:
     """
     import torch
 
-    if type(module) is not torch.nn.Sequential or not len(module) or _is_altered(module):
+    if type(module) is not torch.nn.Sequential or _is_altered(module):
         return None
     # Sequential counts its children from "0" on, unless they were named or removed.
-    if [name for name, _ in module.named_children()] != [str(index) for index in range(len(module))]:
+    if any(name != str(index) for index, name in enumerate(module._modules)):
         return None
-    layers = [_layer(child) for child in module]
+    layers = [_layer(child) for child in module._modules.values()]
+    if None in layers:
+        return None
+    network = _network(tuple(layers))
+    own = list(map(id, _parameters(module)))
+    return network if network and len(set(own)) == len(own) == len(network.parameter_shapes) else None
+
+
+def arrays_of(network: Network, module: torch.nn.Module) -> dict[str, NDArray[Any]]:
+    """Return copies of the weights of a module whose layer spec is ``network``, by name."""
+    own = [parameter.numpy(force=True).copy() for parameter in _parameters(module)]
+    return dict(zip(network.parameter_shapes, own, strict=True))
+
+
+def _parameters(module: torch.nn.Module) -> list[torch.nn.Parameter]:
+    layers = [child for child in module._modules.values() if child is not None]
+    return [own for layer in layers for own in layer._parameters.values() if own is not None]
+
+
+@lru_cache(maxsize=256)
+def _network(layers: tuple[Layer, ...]) -> Network | None:
     first = next((layer for layer in layers if isinstance(layer, Linear)), None)
-    if first is None or any(layer is None for layer in layers):
-        return None
     try:
-        network = Network(first.n_in, tuple(layer for layer in layers if layer is not None))
+        return None if first is None else Network(first.n_in, layers)
     except ArgumentError:  # layers that do not fit each other
         return None
-    own = [parameter for child in module for parameter in child._parameters.values() if parameter is not None]
-    are_tied = len(set(map(id, own))) < len(own)
-    return network if not are_tied and len(own) == len(network.parameter_shapes) else None
 
 
-def _layer(module: torch.nn.Module) -> Layer | None:
+def _layer(module: torch.nn.Module | None) -> Layer | None:
     import torch
 
-    if _is_altered(module):
+    if module is None or _is_altered(module):
         return None
     if type(module) is torch.nn.Linear:
-        plain = module.bias is not None and module.weight.dtype == torch.float32
+        weight, bias = (module._parameters.get(name) for name in ("weight", "bias"))
+        plain = bias is not None and weight is not None and weight.dtype == torch.float32
         return Linear(module.in_features, module.out_features) if plain else None
-    for name, (class_name, settings) in _MODULES.items():
-        same_class = type(module) is getattr(torch.nn, class_name)
-        if same_class and all(getattr(module, key) == value for key, value in settings.items()):
-            return Activation(name)
-    return None
+    name, settings = _activations().get(type(module), ("", {}))
+    same = all(getattr(module, key) == value for key, value in settings.items())
+    return Activation(name) if name and same else None
+
+
+@cache
+def _activations() -> Mapping[type, tuple[str, dict[str, object]]]:
+    """Name and settings of each activation by its class."""
+    import torch
+
+    return {getattr(torch.nn, module): (name, settings) for name, (module, settings) in _MODULES.items()}
 
 
 def _is_altered(module: torch.nn.Module) -> bool:

@@ -30,8 +30,9 @@ def alteration(module: torch.nn.Module) -> tuple[str, str] | None:
 
 def check_no_global_hooks() -> None:
     """Raise if hooks are registered for all modules."""
-    from torch.nn.modules import module
+    import torch
 
+    module = torch.nn.modules.module
     forward = module._global_forward_hooks or module._global_forward_pre_hooks
     if forward or module._global_backward_hooks or module._global_backward_pre_hooks:
         raise NotCaptured("this process", "hooks for all modules are to run at each step", "remove them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from hotloop.errors import UnsupportedError
 from hotloop.program.ops import OPS
@@ -27,6 +28,7 @@ _COPIES = 5
 _MOST_INSTRUCTIONS = 80_000
 
 
+@lru_cache(maxsize=256)
 def estimated_instructions(program: Program) -> int:
     """Return the instructions of the loops over rows, good to a factor of two."""
     total = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,46 @@ from hotloop.compiler.layout import ARGUMENTS, FACTS, Layout
 from hotloop.compiler.link import Library
 from hotloop.program.program import Program
 
-__all__ = ["CompiledProgram", "Memory", "Rows"]
+__all__ = ["CompiledProgram", "Memory", "Rows", "address_of"]
 
 Array = NDArray[Any]
 
 _DTYPES = {"f32": np.float32, "f64": np.float64}
-_PLACES = {name: place for place, name in enumerate(ARGUMENTS)}
+# Words that point into a session's own memory.
+_OWN_WORDS = ("weights", "gradients", "fixed", "numbers", "sums", "frames")
 # Vectors are loaded aligned to the widest there are.
 _ALIGNMENT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """How one piece of memory is cut into arrays, each from a multiple of the widest vector on; counted in numbers."""
+
+    sizes: Mapping[Any, int]
+    starts: Mapping[Any, int]
+    end: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, sizes: Mapping[Any, int], dtype: np.dtype[Any]) -> _Pieces:
+        """Return the pieces of these sizes, in order."""
+        step, starts, end = _ALIGNMENT // dtype.itemsize, {}, 0
+        for name, size in sizes.items():
+            starts[name] = end
+            end += -(-size // step) * step
+        return cls(sizes, starts, end, dtype)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of all pieces."""
+        return self.end * self.dtype.itemsize
+
+    def take(self) -> tuple[Array, int]:
+        """Return zeros for all pieces, and their address."""
+        memory = np.zeros(self.end + _ALIGNMENT // self.dtype.itemsize, self.dtype)
+        address = address_of(memory)
+        skipped = -address % _ALIGNMENT
+        return memory[skipped // self.dtype.itemsize :], address + skipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +75,7 @@ class CompiledProgram:
     lanes: int
     linked: Library
     facts: Mapping[str, int] = field(init=False)
+    _pieces: dict[int, _Pieces] = field(init=False, default_factory=dict)
     run: Any = field(init=False)
     evaluate: Any = field(init=False)
 
@@ -52,10 +86,31 @@ class CompiledProgram:
         has_evaluation = self.program.evaluation is not None
         object.__setattr__(self, "evaluate", self._function("evaluate") if has_evaluation else None)
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Bytes of one real number."""
         return np.dtype(_DTYPES[self.program.element]).itemsize
+
+    def pieces(self, batch_rows: int) -> _Pieces:
+        """Return how memory for batches of so many rows is cut; asked for at every fit."""
+        chunk_rows = self.facts["chunk_rows"] or batch_rows
+        n_frames = -(-min(batch_rows, chunk_rows) // self.lanes)
+        if n_frames not in self._pieces:
+            self._pieces[n_frames] = self._cut(n_frames)
+        return self._pieces[n_frames]
+
+    def _cut(self, n_frames: int) -> _Pieces:
+        layout, facts, dtype = self.layout, self.facts, np.dtype(_DTYPES[self.program.element])
+        sizes: dict[Any, int] = {
+            "weights": layout.n_weights,
+            **dict.fromkeys(layout.slot_pointers(self.program), layout.n_weights),
+            "gradients": facts["n_flat"] + self.lanes,
+            "fixed": layout.n_fixed,
+            "numbers": facts["n_numbers"],
+            "sums": facts["n_sums"] * self.lanes,
+            "frames": n_frames * facts["step_frame_bytes"] // dtype.itemsize,
+        }
+        return _Pieces.of(sizes, dtype)
 
     def _function(self, name: str) -> Any:
         # CFUNCTYPE lets go of the GIL while the code runs.
@@ -98,42 +153,47 @@ class Memory:
         Of all weights, laid out as ``compiled.layout`` says.
     slots : list of dict of arrays
         For each update the optimizer's slots by name, each laid out like the weights.
+    words : dict of int
+        The words of a call that point into this memory.
+
+    Notes
+    -----
+    All of it is one piece of memory: where that begins is asked for once, and a copy of what lasts is one copy.
     """
 
     @staticmethod
     def size_bytes(compiled: CompiledProgram, batch_rows: int) -> int:
-        """Return what the memory for batches of so many rows will take, to within a few kilobytes."""
-        layout, facts = compiled.layout, compiled.facts
-        n_slots = sum(len(update.slots) for update in compiled.program.updates)
-        numbers = layout.n_weights * (1 + n_slots) + facts["n_flat"] + layout.n_fixed
-        frames = _frames(compiled, batch_rows) * facts["step_frame_bytes"]
+        """Return what the memory for batches of so many rows will take."""
+        facts = compiled.facts
         evaluation = facts["evaluation_rows_at_once"] // compiled.lanes * facts["evaluation_frame_bytes"]
-        return numbers * np.dtype(_DTYPES[compiled.program.element]).itemsize + frames + evaluation
+        return compiled.pieces(batch_rows).size_bytes + evaluation
 
     def __init__(self, compiled: CompiledProgram, fixed: Mapping[str, Array], batch_rows: int):
-        self.compiled = compiled
-        layout, facts, lanes = compiled.layout, compiled.facts, compiled.lanes
-        self._dtype = np.dtype(_DTYPES[compiled.program.element])
-        self.weights = self._array(layout.n_weights)
+        self.compiled, self._pieces = compiled, compiled.pieces(batch_rows)
+        self._numbers, address = self._pieces.take()
+        self.weights = self._piece("weights")
         self.slots: list[dict[str, Array]] = [
-            {name: self._array(layout.n_weights) for name in update.slots} for update in compiled.program.updates
+            {name: self._piece((number, name)) for name in update.slots}
+            for number, update in enumerate(compiled.program.updates)
         ]
-        pointers = [self.slots[number][name].ctypes.data for number, name in layout.slot_pointers(compiled.program)]
-        self._slot_pointers = np.array(pointers, dtype=np.int64)
-        self._buffers = {
-            "frames": _aligned(_frames(compiled, batch_rows) * facts["step_frame_bytes"]),
-            "gradients": self._array(facts["n_flat"] + lanes),
-            "fixed": self._array(layout.n_fixed),
-            "numbers": self._array(facts["n_numbers"]),
-            "sums": self._array(facts["n_sums"] * lanes),
-        }
+        # Slots come right after weights.
+        self._lasting = self._numbers[: self._pieces.starts["gradients"]]
+        starts, size_bytes = self._pieces.starts, compiled.size_bytes
+        pointers = [address + starts[slot] * size_bytes for slot in compiled.layout.slot_pointers(compiled.program)]
+        self._slot_pointers = (ctypes.c_int64 * len(pointers))(*pointers)
+        self.words = {name: address + starts[name] * size_bytes for name in _OWN_WORDS}
+        self.words["slots"] = ctypes.addressof(self._slot_pointers)
         self.put_fixed(fixed)
+
+    def _piece(self, name: Any) -> Array:
+        start = self._pieces.starts[name]
+        return self._numbers[start : start + self._pieces.sizes[name]]
 
     def put_fixed(self, fixed: Mapping[str, Array]) -> None:
         """Set class weights and the like, by input name."""
         for name, values in fixed.items():
             place = self.compiled.layout.fixed[name]
-            self._buffers["fixed"][place : place + values.size] = values.reshape(-1)
+            self._piece("fixed")[place : place + values.size] = values.reshape(-1)
 
     def weight(self, name: str) -> Array:
         """Return a view of one weight, flat."""
@@ -148,69 +208,59 @@ class Memory:
         place = layout.weights[name]
         return values[place : place + layout.sizes[name]]
 
-    def copy(self) -> list[Array]:
-        """Return copies of weights and slots, for ``restore``."""
-        return [values.copy() for values in self._lasting()]
+    def copy(self) -> Array:
+        """Return a copy of weights and slots, for ``restore``."""
+        return self._lasting.copy()
 
-    def restore(self, copies: list[Array]) -> None:
+    def restore(self, copied: Array) -> None:
         """Put back what :meth:`copy` returned."""
-        for values, copied in zip(self._lasting(), copies, strict=True):
-            values[:] = copied
-
-    def _lasting(self) -> list[Array]:
-        return [self.weights, *(values for slots in self.slots for values in slots.values())]
+        self._lasting[:] = copied
 
     def arguments(self, rows: Rows, **words: int) -> Arguments:
         """Return the words of a call over these rows."""
-        return Arguments(self, rows, words)
+        return Arguments(self, rows, **words)
 
     def evaluation_arguments(self, rows: Rows) -> Arguments:
         """Return the words of a call that evaluates these rows; they pass through frames of their own."""
         facts = self.compiled.facts
         blocks = facts["evaluation_rows_at_once"] // self.compiled.lanes
-        call = self.arguments(rows)
-        call.set(frames=_aligned(blocks * facts["evaluation_frame_bytes"]))
-        return call
+        frames, address = _Pieces.of({"frames": blocks * facts["evaluation_frame_bytes"]}, np.dtype(np.uint8)).take()
+        return Arguments(self, rows, frames, frames=address)
 
-    def _array(self, size: int) -> Array:
-        return _aligned(size * self._dtype.itemsize).view(self._dtype)
+    @property
+    def gradients(self) -> Array:
+        """Those of the last step, laid out like the weights, and what else is summed over rows."""
+        return self._piece("gradients")
+
+
+class _Words(ctypes.Structure):
+    """The words of a call, as attributes."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ARGUMENTS]
 
 
 class Arguments:
-    """One call's words; keeps alive what they point to."""
+    """One call's words; keeps alive what they point to, but for what is set later.
 
-    def __init__(self, memory: Memory, rows: Rows, words: Mapping[str, int]):
-        self._words = np.zeros(len(ARGUMENTS), dtype=np.int64)
-        self._kept: dict[str, Any] = {"memory": memory, "rows": rows}
-        weight = rows.weight
-        self.set(
-            x=rows.x,
-            y=rows.y,
-            n_rows=len(rows),
-            weights=memory.weights,
-            slots=memory._slot_pointers,
-            **memory._buffers,
-            **words,
-        )
-        if weight is not None:
-            self.set(row_weight=weight)
-        self.address = self._words.ctypes.data
+    Attributes
+    ----------
+    words : structure
+        Numbers, and addresses as :func:`address_of` gives them; 0 is a null pointer.
+    address : int
+        Of the words themselves.
+    """
 
-    def set(self, **values: Array | int | None) -> None:
-        """Set words: numbers as they are, arrays by their address, None as a null pointer."""
-        for name, value in values.items():
-            self._kept[name] = value
-            word = 0 if value is None else value if isinstance(value, int) else value.ctypes.data
-            self._words[_PLACES[name]] = word
+    def __init__(self, memory: Memory, rows: Rows, kept: Any = None, **words: int):
+        self._kept = (memory, rows, kept)
+        weight = 0 if rows.weight is None else address_of(rows.weight)
+        places = {"x": address_of(rows.x), "y": address_of(rows.y), "row_weight": weight, "n_rows": len(rows)}
+        self.words = _Words(**{**memory.words, **places, **words})
+        self.address = ctypes.addressof(self.words)
 
 
-def _frames(compiled: CompiledProgram, batch_rows: int) -> int:
-    """Return the frames that are held at once."""
-    return -(-min(batch_rows, compiled.facts["chunk_rows"] or batch_rows) // compiled.lanes)
-
-
-def _aligned(n_bytes: int) -> NDArray[np.uint8]:
-    """Return zeros that begin at a multiple of the widest vector."""
-    memory = np.zeros(n_bytes + _ALIGNMENT, dtype=np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + n_bytes]
+def address_of(array: Array) -> int:
+    """Return where an array begins; it must be C-contiguous."""
+    # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.
+    if array.size and array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    return array.ctypes.data

@@ -85,7 +85,7 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         function.count("scalars_stride"),
         function.pointer("losses"),
     )
-    gathers = lanes.register(f"icmp eq i64 {function.count('is_laid_out')}, 0")
+    n_gathered = function.count("n_gathered")
     keys = function.pointer("keys")
     stride = lanes.register(f"select i1 {lanes.register(f'icmp eq ptr {keys}, null')}, i64 0, i64 {_KEY_BYTES}")
     carried = [("i64", function.count("step_of_epoch")), ("ptr", keys)]
@@ -98,7 +98,7 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         if plan.step.is_chunked:
             once = _emit_chunks(function, plan.step, first, rows, epoch_keys)
         else:
-            with lanes.when(gathers, "gather"):
+            with lanes.when(lanes.register(f"icmp slt i64 {loop.index}, {n_gathered}"), "gather"):
                 lanes.line(f"call void @gather_step(ptr %arguments, i64 {first}, i64 {rows}, ptr {epoch_keys})")
             once = _emit_phases(function, plan.step, rows)
         of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))

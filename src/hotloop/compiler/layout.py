@@ -29,7 +29,7 @@ ARGUMENTS = (
     "steps_per_epoch",
     "step_of_epoch",
     "n_steps",
-    "is_laid_out",
+    "n_gathered",
     "keys",
     "half_bits",
     "frames",
@@ -43,7 +43,11 @@ ARGUMENTS = (
     "losses",
     "slots",
 )
-"""Words of a call, in order; "slots" is a pointer to one pointer for each slot of each update."""
+"""Words of a call, in order.
+
+The first ``n_gathered`` steps gather their rows, later ones find them laid out; "slots" is a pointer to one pointer for
+each slot of each update.
+"""
 
 
 FACTS = (

@@ -6,19 +6,16 @@ The choice depends on the task and the machine alone, never on timings or caches
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from hotloop.engines.eager import EagerEngine
 from hotloop.engines.interface import Engine
+from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.native import NativeEngine
 from hotloop.engines.step_size import FLOP_WORTH_A_SECOND_THREAD, step_flop, why_too_small
 from hotloop.engines.task import Task
 from hotloop.errors import ArgumentError, DeviceError, UnsupportedError, nearest
 from hotloop.hardware import available_accelerator
 from hotloop.sentence import Sentence, clauses
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = [
     "ENGINES",
@@ -86,14 +83,14 @@ def choose_engine(name: str, task: Task) -> tuple[Engine[Task], str]:
     raise AssertionError("eager refuses nothing")
 
 
-def choose_device(name: str, model: torch.nn.Module, flop: float | None) -> tuple[str, str]:
+def choose_device(name: str, model: ModelParts, flop: float | None) -> tuple[str, str]:
     """Return the device to train on, as torch names it, and the reason.
 
     Parameters
     ----------
     name : str
         "auto", or a device by torch's name: "cpu", "cuda", "cuda:1", "mps", "xpu".
-    model : torch.nn.Module
+    model : ModelParts
     flop : float, optional
         Floating point operations of a step, if :func:`model_flop` can tell.
 
@@ -106,7 +103,7 @@ def choose_device(name: str, model: torch.nn.Module, flop: float | None) -> tupl
     """
     if name != "auto":
         return _named_device(name), Sentence("{name} was asked for", name=name)
-    home = next(model.parameters()).device
+    home = model.parameters[0].device
     if home.type != "cpu":
         return str(home), Sentence("{device}, since the model is there", device=home)
     if why := why_too_small(flop):
@@ -160,13 +157,15 @@ def _named_device(name: str) -> str:
     return name
 
 
-def model_flop(model: torch.nn.Module, batch_size: int) -> float | None:
+def model_flop(model: ModelParts, batch_size: int) -> float | None:
     """Return the floating point operations of a step of dense layers; None if that cannot be told of the model."""
     weights = {}
-    for module in model.modules():
+    for module in model.modules:
         own = [parameter for parameter in module._parameters.values() if parameter is not None]
+        if not own:
+            continue
         name = type(module).__name__
-        if own and name not in _DENSE_LAYERS_ONLY and "Norm" not in name:
+        if name not in _DENSE_LAYERS_ONLY and "Norm" not in name:
             return None
         weights.update({id(parameter): parameter.numel() for parameter in own if parameter.ndim >= 2})
     return step_flop(batch_size, sum(weights.values()))

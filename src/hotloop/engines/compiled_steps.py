@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.compiler.choose_tiles import RowsShape
-from hotloop.compiler.compiled import CompiledProgram, Memory, Rows
+from hotloop.compiler.compiled import CompiledProgram, Memory, Rows, address_of
 from hotloop.engines.interface import FloatArray
 from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes
@@ -30,7 +30,7 @@ __all__ = ["Batching", "CompiledSteps", "UpdateRule"]
 # What any machine reaches, and what a step takes besides its products.
 _SURE_FLOP_PER_S = 4e9
 _FLOP_OF_A_STEP = 2e4
-_FIRST_CHUNK_S = 0.02
+_FIRST_CHUNK_S = 0.05
 _SURELY_FREE_BYTES = 32e6
 # Epochs whose permutation keys are computed at once: one call costs as much as some hundred epochs.
 _EPOCHS_OF_KEYS = 512
@@ -141,26 +141,24 @@ class CompiledSteps:
         last_epoch = (step + n_steps - 1) // self._batching.steps_per_epoch
         losses = np.empty(n_steps)
         scalars = self._scalars(step, n_steps, updates, rates)
-        stride = scalars.strides[0] if len(scalars) > 1 else 0
-        call = self._call
-        call.set(keys=self._keys_of(first_epoch, last_epoch), step_of_epoch=step_of_epoch, scalars_stride=stride)
-        done = 0
-        if self._batching.is_full and not self._is_laid_out:
-            # The first step lays the rows out; they stay where they are.
-            call.set(n_steps=1, is_laid_out=0, scalars=scalars, losses=losses)
-            self.compiled.run(call.address)
-            self._is_laid_out, done = True, 1
-        if done < n_steps:
-            rest = scalars[done:] if len(scalars) > 1 else scalars
-            call.set(n_steps=n_steps - done, is_laid_out=int(self._is_laid_out), scalars=rest, losses=losses[done:])
-            self.compiled.run(call.address)
+        keys = self._keys_of(first_epoch, last_epoch)
+        words = self._call.words
+        words.keys = 0 if keys is None else address_of(keys)
+        words.step_of_epoch, words.n_steps, words.n_gathered = step_of_epoch, n_steps, self._n_gathered(n_steps)
+        words.scalars, words.scalars_stride = address_of(scalars), scalars.strides[0] if len(scalars) > 1 else 0
+        words.losses = address_of(losses)
+        self.compiled.run(self._call.address)
+        self._is_laid_out = self._batching.is_full
         return losses
+
+    def _n_gathered(self, n_steps: int) -> int:
+        """Return how many of the next steps gather their rows: where each takes all, they stay where they are."""
+        return int(not self._is_laid_out) if self._batching.is_full else n_steps
 
     @property
     def first_chunk(self) -> int:
         """Steps that surely take less than some hundredths of a second."""
-        program, rows = self.compiled.program, self._batching.batch_size
-        flop = 6.0 * rows * sum(item.type.n_features for item in program.weights) + _FLOP_OF_A_STEP
+        flop = 6.0 * self._batching.batch_size * self.compiled.layout.n_weights + _FLOP_OF_A_STEP
         return max(1, int(_FIRST_CHUNK_S * _SURE_FLOP_PER_S / flop))
 
     def not_finite(self) -> list[str]:
@@ -179,7 +177,7 @@ class CompiledSteps:
         """Return the loss over the validation rows."""
         assert self._validation is not None, "evaluate() without validation rows"
         loss = np.empty(1)
-        self._validation.set(losses=loss)
+        self._validation.words.losses = address_of(loss)
         self.compiled.evaluate(self._validation.address)
         return float(loss[0])
 
@@ -187,13 +185,17 @@ class CompiledSteps:
         """Return the scalars of each step, one row each, or a single row that holds for all steps."""
         is_steady = all(update.rule.is_steady(update.first_step + step) for update in updates)
         at = np.arange(step, step + (1 if is_steady and len(rates) == 1 else n_steps), dtype=np.float64)
-        epoch = at.astype(np.int64) // self._batching.steps_per_epoch - step // self._batching.steps_per_epoch
+        if len(at) > 1:
+            steps_per_epoch = self._batching.steps_per_epoch
+            epoch = at.astype(np.int64) // steps_per_epoch - step // steps_per_epoch
+            rates = rates[np.minimum(epoch, len(rates) - 1)]
+        else:
+            rates = rates[:1]
         columns: list[FloatArray] = []
         for update in updates:
-            lr = rates[epoch if len(rates) > 1 else np.zeros(len(at), dtype=np.int64), update.group_index]
-            columns += update.rule.scalars(lr, at + update.first_step).values()
+            columns += update.rule.scalars(rates[:, update.group_index], at + update.first_step).values()
         with np.errstate(over="ignore"):
-            return np.stack(columns, axis=1).astype(self._dtype)
+            return np.array(columns, dtype=self._dtype).T.copy()
 
     def _keys_of(self, first_epoch: int, last_epoch: int) -> NDArray[np.uint32] | None:
         """Return the round keys from an epoch on, or None for rows in order."""

@@ -31,13 +31,17 @@ class Epoch:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """First position of each step."""
-        stop = self.n_rows - self.batch_size + 1 if self.drop_last else self.n_rows
-        return tuple(range(0, stop, self.batch_size))
+        return tuple(self._starts)
 
     @property
     def n_steps(self) -> int:
         """Updates in one epoch."""
-        return len(self.starts)
+        return len(self._starts)
+
+    @property
+    def _starts(self) -> range:
+        stop = self.n_rows - self.batch_size + 1 if self.drop_last else self.n_rows
+        return range(0, stop, self.batch_size)
 
     def batch(self, step: int) -> tuple[int, int]:
         """Return the positions, from and to, that a step takes."""

@@ -65,7 +65,7 @@ class LayersTask:
         """How an epoch is cut into steps."""
         return Epoch(len(self.training), self.batch_size, self.drop_last)
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Updates in one epoch."""
         return self.epoch.n_steps

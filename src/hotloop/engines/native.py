@@ -8,7 +8,7 @@ that eager torch can go on from there; ``adopt`` takes them back, and captures a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,14 @@ from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.losses import RowLoss
+from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.task import Rows as TorchRows
 from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite
 from hotloop.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["NativeEngine", "NativeSession"]
 
@@ -62,7 +66,7 @@ class _Mark:
     """Where a session stood: a copy of its memory, and what the optimizer was set to."""
 
     step: int
-    memory: list[NDArray[Any]]
+    memory: NDArray[Any]
     groups: list[CapturedGroup]
     adopted_at: int
     settings: list[dict[str, Any]]
@@ -85,7 +89,8 @@ class NativeSession:
         self._task, self._captured = task, captured
         self._groups = list(captured.groups)
         self._own = {id(parameter) for parameter in captured.weights.values()}
-        others = [*task.model.buffers(), *(p for p in task.model.parameters() if id(p) not in self._own)]
+        parts = task.parts or ModelParts.of(task.model)
+        others = [*parts.buffers, *(own for own in parts.parameters if id(own) not in self._own)]
         self._others_are_finite = all(map(is_finite, others))
         validation = None if task.validation is None else _rows(task.validation)
         self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
@@ -163,13 +168,15 @@ class NativeSession:
         if self._is_published:
             return
         self._is_published = True
-        memory = self._steps.memory
-        with torch.no_grad():
-            for name, parameter in self._captured.weights.items():
-                # The gradients of the last step are not kept; older ones would be mistaken for them.
-                parameter.grad = None
-                if parameter.requires_grad:
-                    parameter.copy_(torch.from_numpy(memory.weight(name)).view(parameter.shape))
+        memory, changed = self._steps.memory, []
+        for parameter, theirs, ours in self._pairs:
+            # The gradients of the last step are not kept; older ones would be mistaken for them.
+            parameter.grad = None
+            if parameter.requires_grad:
+                theirs[...] = ours
+                changed.append(parameter)
+        # What autograd has saved of the former numbers must not be used.
+        torch.autograd.graph.increment_version(changed)
         for number, group in enumerate(self._groups):
             if not group.rule.slots:
                 continue
@@ -195,11 +202,18 @@ class NativeSession:
     def _take(self) -> None:
         """Take weights and slots from model and optimizer."""
         memory = self._steps.memory
+        # The same numbers in each parameter's memory and in the session's.
+        self._pairs = []
         for name, parameter in self._captured.weights.items():
-            memory.weight(name)[:] = parameter.detach().reshape(-1).numpy()
+            theirs = parameter.data.numpy()
+            ours = memory.weight(name).reshape(theirs.shape)
+            ours[...] = theirs
+            self._pairs.append((parameter, theirs, ours))
         self._adopted_at = self.step
         self._is_published = True
         for number, group in enumerate(self._groups):
+            if not group.rule.slots:
+                continue
             place = 0
             slots = read_slots(self._task.optimizer, group) if group.first_step else {}
             for name in self._names(number):
@@ -230,8 +244,9 @@ class NativeSession:
 
 def _settings(group: dict[str, Any]) -> dict[str, Any]:
     """Return copies of a parameter group's settings."""
-    kept = {name: value for name, value in group.items() if name != "params"}
-    return {name: value.item() if hasattr(value, "item") else value for name, value in kept.items()}
+    return {
+        name: value.item() if hasattr(value, "item") else value for name, value in group.items() if name != "params"
+    }
 
 
 def _set(group: dict[str, Any], name: str, value: Any) -> None:
@@ -264,13 +279,15 @@ def _captured(task: Task) -> Captured:
 
 def _capture(task: Task) -> Captured:
     X, y = task.training.X, task.training.y
-    if task.device != "cpu" or any(parameter.device.type != "cpu" for parameter in task.model.parameters()):
+    # All parameters are on one device, the optimizer's among them.
+    optimized = (parameter for group in task.optimizer.param_groups for parameter in group["params"])
+    if task.device != "cpu" or not all(parameter.is_cpu for parameter in optimized):
         raise NotCaptured("this task", "compiled code runs on the CPU", 'use device="cpu"')
     if X.ndim != 2 or not X.is_floating_point():
         raise NotCaptured(f"X of shape {tuple(X.shape)}", "compiled code takes rows of real numbers", "flatten X")
-    row_loss = RowLoss.of(task.loss)
     is_labels = not y.is_floating_point() and y.ndim == 1
     every_y = [rows.y for rows in (task.training, task.validation) if rows is not None]
+    row_loss = RowLoss.of(task.loss)
     ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,
@@ -280,7 +297,7 @@ def _capture(task: Task) -> Captured:
         target="labels" if is_labels else "numbers",
         has_row_weight=task.training.weight is not None,
         has_validation=task.validation is not None,
-        ignores_labels=is_labels and any(bool(labels.eq(ignored).any()) for labels in every_y),
+        ignores_labels=is_labels and any(bool((_array(labels) == ignored).any()) for labels in every_y),
         clip_grad_norm=task.clip_grad_norm,
     )
 
@@ -297,6 +314,8 @@ def _batching(task: Task) -> Batching:
 
 def _rows(rows: TorchRows) -> Rows:
     """Return the rows as arrays that share the tensors' memory wherever they can."""
-    arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in (rows.X, rows.y)]
-    weight = None if rows.weight is None else rows.weight.detach().cpu().contiguous().numpy()
-    return Rows(arrays[0], arrays[1], weight)
+    return Rows(_array(rows.X), _array(rows.y), None if rows.weight is None else _array(rows.weight))
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    return np.ascontiguousarray(tensor.numpy(force=True))

@@ -35,7 +35,7 @@ class _Mark:
     """Where a session stood: a copy of its memory, and the learning rates it used."""
 
     step: int
-    memory: list[NDArray[Any]]
+    memory: NDArray[Any]
     rates: FloatArray
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hotloop.engines.epoch import Epoch
+from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Rows:
     weight: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.X)
+        return self.X.shape[0]
 
     @property
     def all(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
@@ -83,6 +84,8 @@ class Task:
         CPU threads to use; None leaves torch's number.
     probe : Probe, optional
         What one forward pass showed.
+    parts : ModelParts, optional
+        What the model is made of.
     findings : dict
         What an engine found out when asked whether it can run the task, for when it does.
     """
@@ -100,6 +103,7 @@ class Task:
     device: str
     threads: int | None
     probe: Probe | None
+    parts: ModelParts | None = None
     findings: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -107,7 +111,7 @@ class Task:
         """How an epoch is cut into steps."""
         return Epoch(len(self.training), self.batch_size, self.drop_last)
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Updates in one epoch."""
         return self.epoch.n_steps

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ class Network:
         """Outputs for a row."""
         return next((layer.n_out for layer in reversed(self.layers) if isinstance(layer, Linear)), self.n_inputs)
 
-    @property
+    @cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the parameters by name, in the order in which they are initialised."""
         shapes: dict[str, tuple[int, ...]] = {}

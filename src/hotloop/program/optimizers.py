@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Sgd(OptimizerRule):
 
     name = "sgd"
 
-    @property
+    @cached_property
     def canonical(self) -> Sgd:
         """The same with momentum and weight decay 1 or 0."""
         return replace(
@@ -133,7 +134,7 @@ class Adam(OptimizerRule):
 
     name = "adam"
 
-    @property
+    @cached_property
     def canonical(self) -> Adam:
         """The same with the usual betas and eps, and weight decay 1 or 0."""
         betas = Adam.betas if self._keeps_most else (0.0, 0.0)

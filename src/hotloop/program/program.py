@@ -172,11 +172,14 @@ class Program:
     @property
     def text(self) -> str:
         """The text form."""
-        from hotloop.program.text import print_program
-
         if not self._text:
+            from hotloop.program.text import print_program
+
             self._text.append(print_program(self))
         return self._text[0]
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def __str__(self) -> str:
         return self.text

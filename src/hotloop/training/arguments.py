@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hotloop.engines.model_parts import ModelParts
 from hotloop.errors import ArgumentError
 from hotloop.sentence import Sentence, clauses
 from hotloop.training.settings import RunSettings, Settings
@@ -69,11 +70,8 @@ def check_settings(settings: RunSettings) -> None:
         raise ArgumentError(clauses(*mistakes), see="help(hotloop.fit)")
 
 
-def check_model_and_optimizer(
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Raise where model and optimizer do not belong together.
+def check_model_and_optimizer(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> ModelParts:
+    """Return the parts of a model; raise where it and its optimizer do not belong together.
 
     Raises
     ------
@@ -89,7 +87,9 @@ def check_model_and_optimizer(
             f"optimizer must be a torch optimizer, not {_named(optimizer)}",
             do="for example torch.optim.SGD(model.parameters(), lr=0.01)",
         )
-    _check_parameters(model, optimizer)
+    parts = ModelParts.of(model)
+    _check_parameters(parts, optimizer)
+    return parts
 
 
 def check_schedule(schedule: Any, optimizer: torch.optim.Optimizer, epochs: int) -> None:
@@ -116,12 +116,13 @@ def check_schedule(schedule: Any, optimizer: torch.optim.Optimizer, epochs: int)
         )
 
 
-def _check_parameters(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _check_parameters(parts: ModelParts, optimizer: torch.optim.Optimizer) -> None:
+    import torch
     from torch.nn.parameter import is_lazy
 
-    parameters = list(model.parameters())
+    parameters = parts.parameters
     own = set(map(id, parameters))
-    if any(map(is_lazy, parameters)):
+    if any(type(parameter) is not torch.nn.Parameter and is_lazy(parameter) for parameter in parameters):
         raise ArgumentError(
             "the model has lazy layers whose sizes are not known yet",
             do="call model(X[:1]) once, then build the optimizer",
@@ -135,10 +136,11 @@ def _check_parameters(model: torch.nn.Module, optimizer: torch.optim.Optimizer) 
         )
     if not any(parameter.requires_grad for parameter in optimized):
         raise ArgumentError("the optimizer holds no parameter that can be trained")
-    devices = sorted({str(tensor.device) for tensor in [*parameters, *model.buffers()]})
-    if len(devices) > 1:
-        raise ArgumentError(f"the model is spread over {', '.join(devices)}", do="put it on one device")
-    if devices == ["meta"]:
+    home = parameters[0].device
+    if any(tensor.device != home for tensor in (*parameters, *parts.buffers)):
+        names = ", ".join(sorted({str(tensor.device) for tensor in (*parameters, *parts.buffers)}))
+        raise ArgumentError(f"the model is spread over {names}", do="put it on one device")
+    if home.type == "meta":
         raise ArgumentError("the model is on the meta device: it has shapes but no weights")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
 from hotloop.errors import ArgumentError
 
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["check_labels", "features", "row_weights", "targets", "try_loss"]
 
 _Loss = Callable[..., Any]
+_SMALL_TABLE = 100_000
 
 
-def features(X: Any, model: torch.nn.Module, name: str = "X") -> tuple[torch.Tensor, list[str]]:
+def features(X: Any, model: ModelParts, name: str = "X") -> tuple[torch.Tensor, list[str]]:
     """Return the features as a tensor and sentences about what was converted.
 
     Parameters
     ----------
     X : array, tensor or frame of shape (rows, ...)
-    model : torch.nn.Module
+    model : ModelParts
         Floating-point features take the dtype of its parameters; integers stay what they are where it has an
         embedding to look them up in.
 
@@ -46,20 +48,20 @@ def features(X: Any, model: torch.nn.Module, name: str = "X") -> tuple[torch.Ten
         raise ArgumentError(f"{name} is empty: its shape is {tuple(given.shape)}", do="give at least one row")
     if not given.is_floating_point() and _looks_numbers_up(model):
         return given.to(torch.int64), []
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    converted = given.to(dtype)
-    _check_finite(given, converted, name)
+    dtype = model.dtype
+    converted = _checked(given, dtype, name)
     if given.dtype == dtype:
         return converted, []
     return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, like the model's parameters"]
 
 
 def targets(
-    y: Any, n_rows: int, loss: _Loss, model: torch.nn.Module, name: str = "y"
+    y: Any, n_rows: int, loss: _Loss, row_loss: RowLoss | None, model: ModelParts, name: str = "y"
 ) -> tuple[torch.Tensor, list[str]]:
     """Return the targets as a tensor of the dtype that the loss takes, and sentences about what was converted.
 
-    Class labels become int64; everything else takes the dtype of the model's parameters.
+    Class labels become int64; everything else takes the dtype of the model's parameters. ``row_loss`` is the loss taken
+    apart, where it can be.
 
     Raises
     ------
@@ -69,12 +71,11 @@ def targets(
     import torch
 
     given = _tensor(y, name)
-    if given.ndim < 1 or len(given) != n_rows:
+    if given.ndim < 1 or given.shape[0] != n_rows:
         rows = len(given) if given.ndim else 0
         raise ArgumentError(f"{name} has {rows} rows and X has {n_rows}", do="give one target for each row")
-    row_loss = RowLoss.of(loss)
     kind = row_loss.kind if row_loss else "classes" if not given.is_floating_point() else "elements"
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    dtype = model.dtype
     if kind == "classes" and not given.is_floating_point():
         dtype = torch.int64
     elif kind == "classes" and given.ndim == 1:
@@ -84,8 +85,7 @@ def targets(
                 do="use MSELoss for numbers, or whole numbers 0, 1, 2, ... for classes",
             )
         dtype = torch.int64
-    converted = given.to(dtype)
-    _check_finite(given, converted, name)
+    converted = _checked(given, dtype, name)
     if given.dtype == dtype:
         return converted, []
     return converted, [
@@ -93,7 +93,9 @@ def targets(
     ]
 
 
-def row_weights(sample_weight: Any, n_rows: int, loss: _Loss, dtype: torch.dtype) -> torch.Tensor | None:
+def row_weights(
+    sample_weight: Any, n_rows: int, loss: _Loss, row_loss: RowLoss | None, dtype: torch.dtype
+) -> torch.Tensor | None:
     """Return the weights of the rows as a tensor of shape (rows,), or None.
 
     Raises
@@ -103,7 +105,7 @@ def row_weights(sample_weight: Any, n_rows: int, loss: _Loss, dtype: torch.dtype
     """
     if sample_weight is None:
         return None
-    if RowLoss.of(loss) is None:
+    if row_loss is None:
         raise ArgumentError(
             f"sample_weight cannot be used with the loss '{loss_name(loss)}'",
             why="only torch's built-in losses can be taken apart into rows",
@@ -112,14 +114,13 @@ def row_weights(sample_weight: Any, n_rows: int, loss: _Loss, dtype: torch.dtype
     weight = _tensor(sample_weight, "sample_weight")
     if tuple(weight.shape) != (n_rows,):
         raise ArgumentError(f"sample_weight has shape {tuple(weight.shape)}; it must be ({n_rows},), one number a row")
-    converted = weight.to(dtype)
-    _check_finite(weight, converted, "sample_weight")
+    converted = _checked(weight, dtype, "sample_weight")
     if bool((converted < 0).any()) or not bool((converted > 0).any()):
         raise ArgumentError("sample_weight must be 0 or more for each row, and above 0 for some")
     return converted
 
 
-def check_labels(y: torch.Tensor, loss: _Loss, per_row: tuple[int, ...] | None, name: str = "y") -> None:
+def check_labels(y: torch.Tensor, row_loss: RowLoss | None, per_row: tuple[int, ...] | None, name: str = "y") -> None:
     """Raise if targets do not fit the model's output: another shape, or labels that it has no output for.
 
     Raises
@@ -127,7 +128,6 @@ def check_labels(y: torch.Tensor, loss: _Loss, per_row: tuple[int, ...] | None, 
     ArgumentError
         Saying what the output and the targets are.
     """
-    row_loss = RowLoss.of(loss)
     if row_loss is None or per_row is None:
         return
     rows = tuple(y.shape[1:])
@@ -160,6 +160,9 @@ def _label_range(labels: torch.Tensor) -> tuple[int, int]:
     """Return the least and the largest label; 0 and 0 where there are none."""
     if not labels.numel():
         return 0, 0
+    if labels.is_cpu:
+        array = labels.numpy()
+        return int(array.min()), int(array.max())
     low, high = labels.aminmax()
     return int(low), int(high)
 
@@ -258,14 +261,12 @@ def _kind(array: np.ndarray[Any, Any]) -> str:
     return "text, missing or mixed values" if array.dtype.kind == "O" else str(array.dtype)
 
 
-def _check_finite(given: torch.Tensor, converted: torch.Tensor, name: str) -> None:
-    # A sum needs no memory, and is finite if all numbers are, unless they are very large.
-    if not converted.is_floating_point() or math.isfinite(float(converted.sum())):
-        return
-    finite = converted.isfinite()
-    if bool(finite.all()):
-        return
-    at = tuple(int(i) for i in (~finite).nonzero()[0])
+def _checked(given: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor:
+    """Return a tensor in another dtype; raise where it then holds NaN or infinity."""
+    converted = given if given.dtype is dtype else given.to(dtype)
+    if not dtype.is_floating_point or _is_finite(converted):
+        return converted
+    at = tuple(int(i) for i in (~converted.isfinite()).nonzero()[0])
     where = f"row {at[0]}" + (f", column {at[1]}" if len(at) > 1 else "")
     value = float(given[at])
     what = "NaN (not a number)" if value != value else "infinity" if abs(value) == float("inf") else f"{value:g}"
@@ -274,6 +275,14 @@ def _check_finite(given: torch.Tensor, converted: torch.Tensor, name: str) -> No
         why=None if value != value or abs(value) == float("inf") else f"that is too large for {_name(converted.dtype)}",
         do="drop such rows or fill such values before training",
     )
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # NumPy has no bfloat16, but is sooner done with a small table.
+    if tensor.is_cpu and tensor.dtype.itemsize >= 4 and tensor.numel() < _SMALL_TABLE:
+        return bool(np.isfinite(tensor.numpy()).all())
+    # A sum needs no memory, and is finite if all numbers are, unless they are very large.
+    return math.isfinite(float(tensor.sum())) or bool(tensor.isfinite().all())
 
 
 def _check_range(y: torch.Tensor, row_loss: RowLoss, name: str) -> None:
@@ -288,10 +297,10 @@ def _check_range(y: torch.Tensor, row_loss: RowLoss, name: str) -> None:
             raise ArgumentError(f"{name} lies between {low:g} and {high:g}; {row_loss.name} takes targets from 0 to 1")
 
 
-def _looks_numbers_up(model: torch.nn.Module) -> bool:
+def _looks_numbers_up(model: ModelParts) -> bool:
     import torch
 
-    return any(isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) for module in model.modules())
+    return any(isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) for module in model.modules)
 
 
 def _first_fraction(y: torch.Tensor) -> str:

@@ -92,31 +92,24 @@ class TrainingLoop(Generic[OwnTask]):
         self.duration_s = self.prepare_s = 0.0
         self.notes: list[str] = []
         self._engine, self._plan, self._schedule, self._checkpoint = engine, plan, schedule, checkpoint
-        self._may_change_engine = may_change_engine
+        self._may_change_engine, self._steps_per_epoch = may_change_engine, task.steps_per_epoch
         self._chunk_steps = 1
         self._said_unsaved = False
 
-    def run(self) -> dict[str, Any]:
-        """Train, and hand the model back.
-
-        Returns
-        -------
-        dict of tensors
-            The model's weights at the end; copies.
-        """
+    def run(self) -> Session:
+        """Train, hand the model back, and return the session that trained it, closed."""
         with Interruption() as interruption:
             started_s = time.perf_counter()
             self._session = self._prepare(self.task)
             self.prepare_s = time.perf_counter() - started_s
             try:
                 self._train(interruption)
-                weights = self._session.state(weights_only=True).model
             finally:
                 self.notes += self._session.notes
                 self._session.close()
         # Whoever pressed Ctrl-C during the last step wants out all the same.
         self.signal_number = interruption.signal_number
-        return weights
+        return self._session
 
     def _train(self, interruption: Interruption) -> None:
         self._finite = FiniteWeights(self._session)
@@ -124,8 +117,8 @@ class TrainingLoop(Generic[OwnTask]):
             self._load_state(saved)
         if self._checkpoint is not None:
             self._checkpoint.check(self._state())
-        self._history = History(self._session, self._schedule, self.task.steps_per_epoch)
-        self._way_back = WayBack(self._history, self._finite, self.task.steps_per_epoch)
+        self._history = History(self._session, self._schedule, self._steps_per_epoch)
+        self._way_back = WayBack(self._history, self._finite, self._steps_per_epoch)
         self._chunk_steps = self._session.first_chunk
         started_s, earlier_s = time.perf_counter(), self.duration_s
         with ProgressBar(self._plan.epochs, self._plan.progress) as bar:
@@ -142,7 +135,7 @@ class TrainingLoop(Generic[OwnTask]):
         self.duration_s = earlier_s + time.perf_counter() - started_s
 
     def _next_chunk(self) -> None:
-        steps_per_epoch, step = self.task.steps_per_epoch, self._session.step
+        steps_per_epoch, step = self._steps_per_epoch, self._session.step
         last_step = self._plan.next_stop(self.recorder.epochs) * steps_per_epoch
         if self._history.is_due:
             if self._has_lost_weights():
@@ -165,7 +158,7 @@ class TrainingLoop(Generic[OwnTask]):
 
     def _advance(self, n_steps: int) -> FloatArray:
         """Do at most ``n_steps`` and learn how many fit into a chunk."""
-        steps_per_epoch, step = self.task.steps_per_epoch, self._session.step
+        steps_per_epoch, step = self._steps_per_epoch, self._session.step
         lr_table = None
         if self._schedule is not None:
             # The schedule expects that the optimizer was stepped before it.
@@ -190,7 +183,7 @@ class TrainingLoop(Generic[OwnTask]):
 
     def _after_epochs(self, step_before: int) -> None:
         """Do what is due if the steps since ``step_before`` ended an epoch."""
-        steps_per_epoch, epoch = self.task.steps_per_epoch, self.recorder.epochs
+        steps_per_epoch, epoch = self._steps_per_epoch, self.recorder.epochs
         at_end = self._session.step == epoch * steps_per_epoch and self._session.step > step_before
         metric: float | None = self.recorder.last_loss
         if self._plan.validate_every:
@@ -241,21 +234,21 @@ class TrainingLoop(Generic[OwnTask]):
 
     def _diverge(self, why: str) -> None:
         """Stop where the session stands, at the last good weights."""
-        self.validation.forget_after(self._session.step // self.task.steps_per_epoch)
+        self.validation.forget_after(self._session.step // self._steps_per_epoch)
         self._stop("diverged", why)
 
     def _interrupt(self) -> None:
         if self._has_lost_weights():
             self._diverge(self._way_back.from_weights())
             return
-        epochs, step_of_epoch = divmod(self._session.step, self.task.steps_per_epoch)
+        epochs, step_of_epoch = divmod(self._session.step, self._steps_per_epoch)
         where = Sentence("interrupted after epoch {epoch}", epoch=epochs)
         if step_of_epoch:
             where = Sentence(
                 "interrupted after epoch {epoch} and {step} of {steps} steps",
                 epoch=epochs,
                 step=step_of_epoch,
-                steps=self.task.steps_per_epoch,
+                steps=self._steps_per_epoch,
             )
         self._stop("interrupted", where)
 

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.capture import from_module
+from hotloop.capture import arrays_of, from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads, model_flop
-from hotloop.engines.interface import Engine
+from hotloop.engines.interface import Engine, Session
 from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
+from hotloop.engines.torch_state import clone
 from hotloop.errors import ArgumentError, UnsupportedError
 from hotloop.program.network import Network
 from hotloop.program.random import row_order
@@ -62,23 +64,29 @@ class PreparedModule(Prepared[Task]):
         """Keep two threads from training one model at once."""
         return _only_user(self.task.model)
 
-    def learned(self, weights: dict[str, Any]) -> tuple[Network | None, dict[str, Any], str]:
+    def learned(self, session: Session) -> tuple[Network | None, dict[str, Any], str]:
         """Return the model as layers, with arrays, where it is nothing else; or else its state dict on the CPU."""
-        network = from_module(self.task.model)
-        kept = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
+        model = self.task.model
+        network = from_module(model)
         if network is not None:
-            kept = {name: tensor.numpy() for name, tensor in kept.items()}
-        return network, kept, type(self.task.model).__qualname__
+            return network, arrays_of(network, model), type(model).__qualname__
+        weights = clone(model.state_dict())
+        kept = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
+        return None, kept, type(model).__qualname__
 
     def settings_as_data(self) -> dict[str, object]:
         """Return the settings of the run as JSON can hold them."""
         task, settings = self.task, self.settings
         group = task.optimizer.param_groups[0]
-        numbers = {name: value for name, value in group.items() if isinstance(value, (bool, int, float, tuple))}
+        numbers = {
+            f"optimizer_{name}": value
+            for name, value in group.items()
+            if isinstance(value, (bool, int, float, tuple)) and value is not math.inf
+        }
         return {
             "loss": loss_name(task.loss),
             "optimizer": type(task.optimizer).__name__,
-            **{f"optimizer_{name}": value for name, value in numbers.items() if value is not math.inf},
+            **numbers,
             "batch_size": task.batch_size,
             "rows": len(task.training),
             "shuffle": task.shuffle,
@@ -93,14 +101,14 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     check_engine_name(settings.engine)
     check_settings(settings)
     loss, optimizer, batch_size = settings.loss, settings.optimizer, settings.batch_size
-    check_model_and_optimizer(model, optimizer)
+    parts = check_model_and_optimizer(model, optimizer)
     check_schedule(settings.schedule, optimizer, operator.index(settings.epochs))
-    rows, validation, notes = _rows(model, X, y, settings)
+    rows, validation, notes = _rows(parts, X, y, settings)
     if batch_size is not None and settings.drop_last and batch_size > len(rows):
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
     size = min(operator.index(batch_size or len(rows)), len(rows))
-    flop = model_flop(model, size)
-    device, why_device = choose_device(str(settings.device), model, flop)
+    flop = model_flop(parts, size)
+    device, why_device = choose_device(str(settings.device), parts, flop)
     task = Task(
         model=model,
         loss=loss,
@@ -115,16 +123,17 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         device=device,
         threads=choose_threads(settings.threads, flop),
         probe=None,
+        parts=parts,
     )
     started_s = time.perf_counter()
     try:
         engine, why_engine = choose_engine(settings.engine, task)
     except UnsupportedError:
         # If model, rows and loss do not fit each other, that is the better thing to say.
-        _try_out(task)
+        _try_out(task, settings.row_loss)
         raise
     capture_s = time.perf_counter() - started_s
-    task = _checked(task, engine)
+    task = _checked(task, engine, settings.row_loss)
     return PreparedModule(
         task=task,
         plan=Plan.of(settings, validates=validation is not None),
@@ -138,44 +147,44 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     )
 
 
-def _checked(task: Task, engine: Engine[Task]) -> Task:
+def _checked(task: Task, engine: Engine[Task], row_loss: RowLoss | None) -> Task:
     """Return the task with whatever its engine needs to know of the model; raise where rows do not fit it."""
     if engine.compiles:
         # Capture has followed the model already, and knows its output.
-        _check_labels(task, engine.output_of_a_row(task))
+        _check_labels(task, row_loss, engine.output_of_a_row(task))
         return task
-    return replace(task, probe=_try_out(task))
+    return replace(task, probe=_try_out(task, row_loss))
 
 
-def _try_out(task: Task) -> Probe | None:
+def _try_out(task: Task, row_loss: RowLoss | None) -> Probe | None:
     """Send a few rows through a copy of the model and the loss; raise where they do not fit each other."""
     rows, last = task.training, len(task.training) % task.batch_size
     with _drawing:
         trial = probe(task.model, rows.X)
-        _check_labels(task, None if trial is None else tuple(trial.output.shape[1:]))
+        _check_labels(task, row_loss, None if trial is None else tuple(trial.output.shape[1:]))
         try_loss(task.loss, trial, rows.y)
         if (task.batch_size if task.drop_last else last or task.batch_size) == 1:
             check_single_row(task.model, rows.X)
     return trial
 
 
-def _check_labels(task: Task, output_of_a_row: tuple[int, ...] | None) -> None:
+def _check_labels(task: Task, row_loss: RowLoss | None, output_of_a_row: tuple[int, ...] | None) -> None:
     for part, name in ((task.training, "y"), (task.validation, "y_val")):
         if part is not None:
-            check_labels(part.y, task.loss, output_of_a_row, name)
+            check_labels(part.y, row_loss, output_of_a_row, name)
 
 
-def _rows(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:
-    loss = settings.loss
+def _rows(model: ModelParts, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:
+    loss = settings.loss, settings.row_loss
     inputs, notes = features(X, model)
-    labels, more = targets(y, len(inputs), loss, model)
-    weight = row_weights(settings.sample_weight, len(inputs), loss, _weight_dtype(inputs, model))
+    labels, more = targets(y, inputs.shape[0], *loss, model)
+    weight = row_weights(settings.sample_weight, inputs.shape[0], *loss, _weight_dtype(inputs, model))
     notes += more
     if settings.X_val is None:
         return Rows(inputs, labels, weight), None, notes
     # What was said about X and y need not be said again about X_val and y_val.
     inputs_val, _ = features(settings.X_val, model, "X_val")
-    labels_val, _ = targets(settings.y_val, len(inputs_val), loss, model, "y_val")
+    labels_val, _ = targets(settings.y_val, len(inputs_val), *loss, model, "y_val")
     if inputs_val.shape[1:] != inputs.shape[1:]:
         raise ArgumentError(
             f"X_val has rows of shape {tuple(inputs_val.shape[1:])} and X of shape {tuple(inputs.shape[1:])}"
@@ -183,8 +192,8 @@ def _rows(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> tuple[R
     return Rows(inputs, labels, weight), Rows(inputs_val, labels_val), notes
 
 
-def _weight_dtype(inputs: torch.Tensor, model: torch.nn.Module) -> torch.dtype:
-    return inputs.dtype if inputs.is_floating_point() else next(model.parameters()).dtype
+def _weight_dtype(inputs: torch.Tensor, model: ModelParts) -> torch.dtype:
+    return inputs.dtype if inputs.is_floating_point() else model.parameters[0].dtype
 
 
 def _seed(settings: Settings) -> int:

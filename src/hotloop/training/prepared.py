@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.engines.interface import AnyTask, Engine
+from hotloop.engines.interface import AnyTask, Engine, Session
 from hotloop.errors import Interrupted
 from hotloop.program.network import Network
 from hotloop.runs.run import Run
@@ -76,8 +76,8 @@ class Prepared(ABC, Generic[OwnTask]):
         """Return the settings of the run as JSON can hold them."""
 
     @abstractmethod
-    def learned(self, weights: dict[str, Any]) -> tuple[Network | None, dict[str, Any], str]:
-        """Return network, weights and name of the module as a run keeps them, from the weights at the end."""
+    def learned(self, session: Session) -> tuple[Network | None, dict[str, Any], str]:
+        """Return network, weights and name of the module as a run keeps them, once the session is closed."""
 
     def schedule(self) -> LearningRates | None:
         """Return the learning rates of coming epochs where they change."""
@@ -104,16 +104,19 @@ class Prepared(ABC, Generic[OwnTask]):
             may_change = self.settings.engine == "auto"
             parts = (self.engine, self.task, self.plan, recorder, self.schedule(), checkpoint)
             loop = TrainingLoop(*parts, may_change_engine=may_change)
-            weights = loop.run()
-        run = self._run_of(loop, weights, started_at)
+            session = loop.run()
+            learned = self.learned(session)
+        run = self._run_of(loop, learned, started_at)
         if loop.signal_number is not None:
             raise Interrupted(run, loop.signal_number)
         return run
 
-    def _run_of(self, loop: TrainingLoop[OwnTask], weights: dict[str, Any], started_at: str) -> Run:
+    def _run_of(
+        self, loop: TrainingLoop[OwnTask], learned: tuple[Network | None, dict[str, Any], str], started_at: str
+    ) -> Run:
         losses, recorded_at = loop.recorder.records()
         validation_losses, validated_at = loop.validation.records()
-        network, kept, module_name = self.learned(weights)
+        network, weights, module_name = learned
         return Run(
             losses=losses,
             recorded_at=recorded_at,
@@ -132,7 +135,7 @@ class Prepared(ABC, Generic[OwnTask]):
             notes=(*self.notes, *loop.notes),
             settings=self.settings_as_data(),
             network=network,
-            weights=kept,
+            weights=weights,
             module_name=module_name,
             started_at=started_at,
         )

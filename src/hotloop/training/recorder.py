@@ -54,10 +54,9 @@ class Recorder:
             steps = pending[: n_epochs * self._steps_per_epoch].reshape(n_epochs, self._steps_per_epoch)
             shares = np.stack([self._shares(epoch) for epoch in range(self.epochs, self.epochs + n_epochs)])
             epoch_losses = (steps * shares).sum(axis=1)
-        numbers = np.arange(self.epochs + 1, self.epochs + n_epochs + 1)
-        kept = numbers % self._every == 0
-        self._losses.append(epoch_losses[kept])
-        self._at.append(numbers[kept])
+        first = self._every - 1 - self.epochs % self._every
+        self._losses.append(epoch_losses[first :: self._every].copy())
+        self._at.append(np.arange(self.epochs + 1 + first, self.epochs + n_epochs + 1, self._every))
         self.epochs += n_epochs
         self.last_loss = float(epoch_losses[-1])
 
