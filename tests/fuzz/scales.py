@@ -44,7 +44,7 @@ class _Linear(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
-    """A product: the gradient of a factor is the other one, times all that it was added up from."""
+    """A product: what a factor's gradient is multiplied by is all that the other factor was added up from."""
 
     @staticmethod
     def forward(context, a, b, size_a, size_b):
