@@ -380,9 +380,22 @@ def _compare_numbers(what: str, found, expected) -> None:
     theirs = dict(expected_built.model.named_parameters())
     pairs += [(name, p.detach().numpy(), theirs[name].detach().numpy()) for name, p in built.model.named_parameters()]
     for name, ours, expected in pairs:
-        scale = max(1.0, np.abs(expected).max(initial=0.0))
-        if scale < 1e6 and not (np.abs(ours - expected) <= 1e-6 * scale).all():
+        if not _is_close(np.asarray(ours), np.asarray(expected)):
             raise Mismatch(f"{what}: {name} {ours} instead of {expected}")
+
+
+def _is_close(ours: np.ndarray, expected: np.ndarray) -> bool:
+    """Compare numbers to 1e-6 of the largest, up to 1e6: beyond, training has gone astray, and differences with it.
+
+    A number that is not finite needs a partner that is not either. Which of infinity and NaN it is depends on rounding,
+    once numbers overflow.
+    """
+    finite = np.isfinite(expected)
+    scale = np.abs(expected[finite]).max(initial=1.0)
+    if scale >= 1e6:
+        return True
+    same = np.array_equal(np.isfinite(ours), finite)
+    return same and bool((np.abs(ours[finite] - expected[finite]) <= 1e-6 * scale).all())
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------

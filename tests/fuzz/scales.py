@@ -15,12 +15,16 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["Scales", "scales_of"]
 
 _F = torch.nn.functional
+# Within this distance from 0 activations add up numbers that are no multiples of their argument or result, as GELU does
+# in x (1 + erf(x / sqrt(2))): 1 + erf loses digits below 0. Beyond it, what is added is 0, or 1 and lost.
+_REACH = 10.0
 # Activations whose derivative jumps where its argument is zero, so that rounding may choose the other side.
 _KINKS = {_F.relu, _F.leaky_relu, _F.elu, _F.softplus}
 
 _PRODUCTS = {torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm, torch.Tensor.__matmul__}
 _MULTIPLY = {torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__}
 _DIVIDE = {torch.div, torch.Tensor.div, torch.Tensor.__truediv__}
+_DIVIDE_BY = {torch.Tensor.__rdiv__, torch.Tensor.__rtruediv__}
 
 
 class _Linear(torch.autograd.Function):
@@ -37,6 +41,45 @@ class _Linear(torch.autograd.Function):
         size, weight = context.saved_tensors
         g = g.abs()
         return g @ weight.abs(), g.T @ size, g.sum(0) if context.has_bias else None, None
+
+
+class _Product(torch.autograd.Function):
+    """A product: what a factor's gradient is multiplied by is all that the other factor was added up from."""
+
+    @staticmethod
+    def forward(context, a, b, size_a, size_b):
+        context.save_for_backward(size_a, size_b)
+        return a * b
+
+    @staticmethod
+    def backward(context, g):
+        size_a, size_b = context.saved_tensors
+        g = g.abs()
+        return g * size_b, g * size_a, None, None
+
+
+class _Quotient(torch.autograd.Function):
+    """A quotient, whose gradients depend on the value of b, which may have lost digits when it was added up.
+
+    To first order, an error of ``e size(b)`` in b and of ``e size(a)`` in a makes these of the gradients::
+
+        d(a/b)/da = 1 / b       e size(b) / b^2
+        d(a/b)/db = -a / b^2    e size(a) / b^2 + 2 e |a| size(b) / |b|^3
+
+    For x / (1.5 + r^2) with r a sum of terms of 1e18 that nearly cancel to 1e13, r is known to 1e-11, and so are the
+    quotient and its gradients, however exactly they are computed. Compiled code and torch add up r in different orders.
+    """
+
+    @staticmethod
+    def forward(context, a, b, size_a, size_b):
+        context.save_for_backward(a, b, size_a, size_b)
+        return a / b
+
+    @staticmethod
+    def backward(context, g):
+        a, b, size_a, size_b = context.saved_tensors
+        g, b = g.abs(), b.abs()
+        return g * size_b / b / b, g * (size_a + 2 * a.abs() * size_b / b) / b / b, None, None
 
 
 class _Absolute(torch.autograd.Function):
@@ -92,25 +135,39 @@ class _Mode(TorchFunctionMode):
         if func in _KINKS:
             self._look(func, *args[: 3 if func is _F.softplus else 1])
         rows = next((arg.shape for arg in _tensors(args) if arg.dim() == 2), None)
+        if rows is not None and func in _MULTIPLY | _DIVIDE | _DIVIDE_BY:
+            return self._of_two(func, *args, rows)
         y = func(*(self._watched(arg, rows) for arg in args), **kwargs)
         if isinstance(y, torch.Tensor) and y.requires_grad and y.dim() == 2:
-            self._known(y, torch.maximum(self._size(func, args, y.detach()), y.detach().abs()))
+            self._known(y, torch.maximum(self._size(func, args, kwargs, y.detach()), y.detach().abs()))
         return y
+
+    def _of_two(self, func, a, b, rows):
+        """Return a product or quotient; its size is what it was added up from, to first order."""
+        if func in _DIVIDE_BY:
+            a, b = b, a
+        a, b = (arg if isinstance(arg, torch.Tensor) else torch.full(rows, arg, dtype=torch.float64) for arg in (a, b))
+        size_a, size_b = (self.magnitude(arg).expand(rows) for arg in (a, b))
+        watched = self._watched(a, rows), self._watched(b, rows)
+        if func in _MULTIPLY:
+            size = size_a * b.detach().abs() + a.detach().abs() * size_b
+            return self._known(_Product.apply(*watched, size_a, size_b), size)
+        size = (size_a + (a / b).detach().abs() * size_b) / b.detach().abs()
+        return self._known(_Quotient.apply(*watched, size_a, size_b), size)
 
     def _linear(self, x, weight, bias):
         y = _Linear.apply(x, weight, bias, self.magnitude(x))
         size = self.magnitude(x) @ weight.detach().abs().T
         return self._known(y, size if bias is None else size + bias.detach().abs())
 
-    def _size(self, func, args, y):
-        """Return what a result was added up from, within a factor: an activation's derivative is about 1 at most."""
+    def _size(self, func, args, kwargs, y):
+        """Return what a result was added up from."""
         sizes = [self.magnitude(arg) for arg in _tensors(args)]
         if func is torch.cat:
             return torch.cat(sizes, 1)
-        if len(sizes) == 2 and func in _MULTIPLY:
-            return sizes[0] * sizes[1]
-        if len(sizes) == 2 and func in _DIVIDE:
-            return (sizes[0] + y.abs() * sizes[1]) / args[1].detach().abs()
+        if len(sizes) == 1:
+            # An activation: its derivative is not much more than 1, and where it saturates it forgets the argument.
+            return torch.minimum(sizes[0], _slope(func, args, kwargs) * sizes[0] + y.abs() + _REACH)
         return sum(sizes, start=torch.zeros_like(y))
 
     def _look(self, func, x, beta=1.0, threshold=20.0):
@@ -135,6 +192,16 @@ class _Mode(TorchFunctionMode):
         self.magnitudes[id(y)] = size
         self._alive.append(y)
         return y
+
+
+def _slope(func, args, kwargs):
+    """Return the absolute derivative of an elementwise function of one tensor."""
+    with torch.enable_grad():
+        apart = [arg.detach().clone().requires_grad_() if isinstance(arg, torch.Tensor) else arg for arg in args]
+        (x,) = _tensors(apart)
+        # In place, a leaf that needs a gradient is refused.
+        y = func(*(arg * 1 if arg is x else arg for arg in apart), **kwargs)
+        return torch.autograd.grad(y.sum(), x)[0].abs()
 
 
 def _tensors(args):

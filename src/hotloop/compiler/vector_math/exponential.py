@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hotloop.compiler.lanes import Lanes
 from hotloop.compiler.vector_math.common import FORMATS, at_least, at_most, exactly, polynomial, reciprocal, scaled_rest
 
-__all__ = ["EXP_LIMITS", "EXP_SHORT_TAIL", "exp", "exp_of_negative", "expm1"]
+__all__ = ["EXP_LIMITS", "EXP_SHORT_TAIL", "exp", "expm1", "less_one"]
 
 # (exp(r) - 1 - r) / r^2 for |r| <= ln(2); relative error of exp(r): 2^-25.4 and 2^-55.9. The former were
-# moved by a few units of their last place, at random, to where the greatest error of exp as computed was least.
+# moved by a few units of their last place, at random, to where the greatest error of exp as computed was least, with
+# FMA and without.
 _EXP_TAIL = {
-    "f32": (0.50000036, 0.1666661, 0.041661177, 0.008336098, 0.0014105814, 0.00019637178),
+    "f32": (0.50000036, 0.16666609, 0.041661177, 0.008336098, 0.0014105818, 0.00019637196),
     "f64": (
         0.4999999999999993,
         0.16666666666666935,
@@ -94,22 +97,17 @@ def exp(lanes: Lanes, x: str) -> str:
     """
     low, high = EXP_LIMITS[lanes.element]
     _, r, scale = scaled_rest(lanes, at_most(lanes, at_least(lanes, x, low), high), unit=2.0)
-    slope = polynomial(lanes, r, (1.0, *_EXP_TAIL[lanes.element]))
-    # 2^m (1 + r slope): scaling r rather than the sum takes the product out of the chain.
-    return lanes.mul(lanes.fma(lanes.mul(r, scale), slope, scale), scale)
+    bend = less_one(lanes, r, _EXP_TAIL[lanes.element])
+    return lanes.mul(lanes.fma(bend, scale, scale), scale)
 
 
-@exactly
-def exp_of_negative(lanes: Lanes, x: str) -> str:
-    """Return exp(x) of a number that is not positive, more precisely than :func:`exp`, at no greater cost.
+def less_one(lanes: Lanes, r: str, tail: Sequence[float]) -> str:
+    """Return exp(r) - 1 of a small r, as ``r + r^2 tail(r)``.
 
-    Half the range of exponents: a fixed factor of 2^-shift suffices, and steps of ln(2).
+    ``r (1 + r tail(r))`` takes as many operations, but the sum in brackets is close to 1, and what it loses in rounding
+    weighs as much as r. Here what is rounded before the last sum weighs as little as r^2.
     """
-    inside = at_least(lanes, x, EXP_LIMITS[lanes.element][0])
-    shift = FORMATS[lanes.element].mantissa_bits + 7
-    _, r, scale = scaled_rest(lanes, inside, unit=1.0, shift=shift)
-    slope = polynomial(lanes, r, (1.0, *EXP_SHORT_TAIL[lanes.element]))
-    return lanes.mul(lanes.fma(lanes.mul(r, scale), slope, scale), lanes.constant(2.0**-shift))
+    return lanes.fma(polynomial(lanes, r, tail), lanes.mul(r, r), r)
 
 
 @exactly

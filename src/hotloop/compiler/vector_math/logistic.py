@@ -6,8 +6,16 @@ import functools
 import math
 
 from hotloop.compiler.lanes import Lanes
-from hotloop.compiler.vector_math.common import at_least, at_most, exactly, polynomial, rounded_power, scaled_rest
-from hotloop.compiler.vector_math.exponential import EXP_SHORT_TAIL, exp_of_negative
+from hotloop.compiler.vector_math.common import (
+    FORMATS,
+    at_least,
+    at_most,
+    exactly,
+    polynomial,
+    rounded_power,
+    scaled_rest,
+)
+from hotloop.compiler.vector_math.exponential import EXP_LIMITS, EXP_SHORT_TAIL, less_one
 
 __all__ = ["sigmoid", "softplus", "tanh"]
 
@@ -129,8 +137,28 @@ def sigmoid(lanes: Lanes, x: str) -> str:
 
 @exactly
 def softplus(lanes: Lanes, x: str) -> str:
-    """Return log(1 + exp(x)), as max(x, 0) + log(1 + exp(-|x|))."""
-    small = exp_of_negative(lanes, lanes.neg(lanes.abs(x)))
+    """Return log(1 + exp(x)), as max(x, 0) + log(1 + exp(-|x|)).
+
+    Notes
+    -----
+    -|x| is not positive, which is half the range of exponents: with a fixed factor of 2^shift, steps of ln(2) reach
+    down to subnormal numbers. With n whole and r small, ``-|x| = n ln(2) + r``. The exponential is y, rounded, and a
+    rest that rounding took:
+
+        ``y + rest = 2^n + 2^n (exp(r) - 1)``,  ``log(1 + y + rest) = y + y^2 tail(y) + rest / (1 + y)``.
+
+    The rest matters most where y is close to 1, so half of it is put back. It and the other lesser terms are added
+    first, y last; where max(x, 0) is the greatest, y no longer weighs much.
+    """
+    format_ = FORMATS[lanes.element]
+    below = at_least(lanes, lanes.neg(lanes.abs(x)), EXP_LIMITS[lanes.element][0])
+    shift = format_.mantissa_bits + 7
+    _, r, scale = scaled_rest(lanes, below, unit=1.0, shift=shift)
+    bend = less_one(lanes, r, EXP_SHORT_TAIL[lanes.element])
+    power = lanes.fma(bend, scale, scale)
+    # The difference is exact: the power is no further than a factor of two from its scale.
+    rest = lanes.fma(bend, scale, lanes.sub(scale, power))
+    small = lanes.mul(power, lanes.constant(2.0**-shift))
     tail = polynomial(lanes, small, _LOG1P_TAIL[lanes.element])
-    logarithm = lanes.fma(lanes.mul(small, small), tail, small)
-    return lanes.add(at_least(lanes, x, 0.0), logarithm)
+    linear = lanes.fma(rest, lanes.constant(0.5 * 2.0**-shift), at_least(lanes, x, 0.0))
+    return lanes.add(lanes.fma(lanes.mul(small, small), tail, linear), small)
