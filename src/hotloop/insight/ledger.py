@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.engines.interface import Session
-from hotloop.engines.task import Task
 from hotloop.engines.threads import torch_threads
 from hotloop.insight.explanation import Ledger, LedgerLine
 from hotloop.insight.interval import Interval
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Clock, collect, run_block
 from hotloop.insight.statistics import bootstrap
-from hotloop.insight.watched_session import PHASES, WatchedSession
+from hotloop.insight.watched_session import PHASES, Readings, WatchedSession
 from hotloop.language import _
 
 __all__ = ["measure_ledger"]
@@ -30,19 +29,8 @@ __all__ = ["measure_ledger"]
 # Beyond these shares of the wall time, lines say more about the observer than about the loop.
 _MOST_DISTORTION = 0.10
 _MOST_RESIDUAL = 0.05
-
-
-class _Watched:
-    """One block's watched arm: keeps the lines of each of its runs."""
-
-    def __init__(self, session: WatchedSession):
-        self._session = session
-        self.lines_us: list[NDArray[np.float64]] = []
-
-    def run(self, units: int) -> None:
-        self._session.advance(units, None)
-        phases_s = self._session.phases_s
-        self.lines_us.append(np.array([phases_s.get(name, 0.0) for name in PHASES]) / units * 1e6)
+# Long samples: what is done once in each (thread numbers set, losses put together) belongs to none of its steps.
+_PLAN = BlockPlan(seed=0, sample_s=0.015)
 
 
 def measure_ledger(
@@ -68,36 +56,39 @@ def measure_ledger(
     clock : Clock
         Read by the probes, and for the wall time.
     """
-    tasks: list[Task] = []
     lines_us: list[NDArray[np.float64]] = []
 
     def block(plan: BlockPlan) -> Block:
-        task = loop.prepare(device=device, threads=threads).task
         plain = loop.session(device=device, threads=threads)
-        watched = _Watched(WatchedSession(task, clock))
-        found = run_block([Arm("plain", _advance(plain)), Arm("watched", watched.run)], plan, clock)
-        tasks.append(task)
-        lines_us.append(_lines_of_middle_run(found, watched.lines_us[-plan.rounds :]))
+        watched = WatchedSession(loop.prepare(device=device, threads=threads).task, clock)
+        runs: list[Readings] = []
+
+        def run_watched(units: int) -> None:
+            watched.advance(units, None)
+            runs.append(watched.last)
+
+        found = run_block([Arm("plain", _advance(plain)), Arm("watched", run_watched)], plan, clock)
+        # Of one run, the one whose time is the middle one, so that the lines add up.
+        order = np.argsort(found.seconds[found.arm == found.names.index("watched")])
+        phases_s = watched.phases_s(runs[-plan.rounds :][int(order[plan.rounds // 2])])
+        lines_us.append(np.array([phases_s.get(name, 0.0) for name in PHASES]) / found.units * 1e6)
         return found
 
-    measured = collect(block, budget, plan=plan)
+    measured = collect(block, budget, plan=plan or _PLAN)
     us = measured.per_block_us()
-    with torch_threads(tasks[0].threads):
-        import torch
-
-        used = torch.get_num_threads()
     wall, probed = (us[:, measured.names.index(name)] for name in ("plain", "watched"))
-    return _ledger(np.array(lines_us), wall, probed, device, used)
+    return _ledger(np.array(lines_us), wall, probed, device, _threads_used(loop, threads))
+
+
+def _threads_used(loop: Loop, threads: int | None) -> int:
+    import torch
+
+    with torch_threads(loop.prepare(threads=threads).task.threads):
+        return torch.get_num_threads()
 
 
 def _advance(session: Session) -> Callable[[int], object]:
     return lambda units: session.advance(units, None)
-
-
-def _lines_of_middle_run(block: Block, lines_us: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the lines of the watched run whose time is the middle one: of one run, so that they add up."""
-    seconds = block.seconds[block.arm == block.names.index("watched")]
-    return lines_us[int(np.argsort(seconds)[len(seconds) // 2])]
 
 
 def _ledger(

@@ -2,20 +2,20 @@
 
 ::
 
-    gather | python | forward | loss | zero_grad | backward | clip or python | optimizer | python | record | python
+    gather | forward | loss | zero_grad | backward | clip | optimizer | record | python
            ^ each bar is one reading; the clock is read twice in a row once a step, which tells what a reading takes
 
 The same calls in the same order as :class:`hotloop.engines.eager.EagerSession` (a test compares losses and weights), so
-what a line shows is what the loop does.
+what a line shows is what the loop does. Readings are kept in local names and put away once a step: the less the
+observer does, the less it shows.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hotloop.engines.eager import EagerSession
 from hotloop.engines.interface import FloatArray
@@ -26,105 +26,115 @@ from hotloop.insight.measure import Clock
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PHASES", "WatchedSession"]
+__all__ = ["PHASES", "Readings", "WatchedSession"]
 
 PHASES = ("gather", "forward", "loss", "zero_grad", "backward", "clip", "optimizer", "record", "python", "waiting")
 """The lines of a ledger, in the order in which a step does them; "waiting" is for a device, after all steps."""
 
-# What lies between two readings of the clock, in order; "clock" is nothing but the reading itself.
-_BETWEEN = (
-    "gather",
-    "python",
-    "forward",
-    "loss",
-    "zero_grad",
-    "backward",
-    "clip",
-    "optimizer",
-    "python",
-    "clock",
-    "record",
-    "python",
-)
+# What lies between two readings of a step, in order; "clock" is nothing but a reading.
+_BETWEEN = ("gather", "forward", "loss", "zero_grad", "backward", "clip", "optimizer", "clock", "record", "python")
+
+
+class Readings(NamedTuple):
+    """What the clock said during one :meth:`WatchedSession.advance`.
+
+    Parameters
+    ----------
+    of_steps : list of tuples of float
+        Eleven readings a step, seconds.
+    waited_s : float
+        After the last step, until all losses were there.
+    """
+
+    of_steps: list[tuple[float, ...]]
+    waited_s: float
 
 
 class WatchedSession(EagerSession):
-    """An eager session that keeps what each phase of its last :meth:`advance` took.
+    """An eager session that keeps the readings of its last :meth:`advance`.
 
     Parameters
     ----------
     task : Task
     clock : Clock
-        Read twelve times a step.
+        Read ten times a step.
 
     Attributes
     ----------
-    phases_s : dict of float
-        Seconds by phase, all steps together, without what reading the clock took.
+    last : Readings
+        Looked at by :meth:`phases_s` when the clock has stopped: sorting them takes time.
     """
 
     def __init__(self, task: Task, clock: Clock = time.perf_counter):
         super().__init__(task)
-        self.phases_s: dict[str, float] = {}
         self._clock = clock
-        self._readings: list[float] = []
+        self.last = Readings([], 0.0)
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
         """Do the next steps, watched; see :class:`hotloop.engines.interface.Session`."""
         import torch
 
-        kept: list[float | torch.Tensor] = []
-        clock = self._clock
-        self._readings = [clock()]
-        read = self._readings.append
-        with torch_threads(self._task.threads), self._dropout:
+        task, clock, criterion = self._task, self._clock, self._loss
+        model, optimizer, start_step = task.model, task.optimizer, self._dropout.start_step
+        limit, parameters, clip = task.clip_grad_norm, self._parameters, self._clip_grad_norm
+        losses: list[float] = []
+        kept: list[torch.Tensor] = []
+        readings: list[tuple[float, ...]] = []
+        with torch_threads(task.threads), self._dropout:
+            began = clock()
             for X, y, weight in self._batches(n_steps, lr_table):
-                read(clock())
-                loss = self._update(X, y, weight)
-                read(clock())
-                read(clock())
-                kept.append(loss.item() if self._on_cpu else loss.detach().reshape(()))
-                read(clock())
+                gathered = clock()
+                start_step(self.step)
+                output = model(X)
+                forwarded = clock()
+                loss = criterion(output, y, weight)
+                compared = clock()
+                optimizer.zero_grad()
+                cleared = clock()
+                loss.backward()  # type: ignore[no-untyped-call]
+                derived = clock()
+                if limit is not None:
+                    clip(parameters, limit)
+                clipped = clock()
+                optimizer.step()
+                updated = clock()
+                read = clock()
+                if self._on_cpu:
+                    losses.append(loss.item())
+                else:
+                    kept.append(loss.detach().reshape(()))
+                recorded = clock()
                 self.step += 1
-                del X, y, weight
-                read(clock())
-        losses = kept if self._on_cpu else torch.stack(kept).tolist()  # type: ignore[arg-type]
-        self.phases_s = _phases_s(np.array(self._readings))
-        self.phases_s["python" if self._on_cpu else "waiting"] += clock() - self._readings[-1]
-        if self._task.clip_grad_norm is None:
-            self.phases_s["python"] += self.phases_s.pop("clip")
+                # The engine's own names go out of scope here, too: freeing what they hold is part of a step.
+                del X, y, weight, output
+                ended = clock()
+                readings.append(
+                    (began, gathered, forwarded, compared, cleared, derived, clipped, updated, read, recorded, ended)
+                )
+                began = ended
+        if not self._on_cpu:
+            losses = torch.stack(kept).tolist()
+        self.last = Readings(readings, clock() - began)
         return np.array(losses, dtype=np.float64)
 
-    def _update(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-        loss = self._gradients(X, y, weight)
-        read, clock = self._readings.append, self._clock
-        read(clock())
-        self._task.optimizer.step()
-        read(clock())
-        return loss
+    def phases_s(self, run: Readings | None = None) -> dict[str, float]:
+        """Return the seconds of each phase of one :meth:`advance`, all steps together, without reading the clock.
 
-    def _backward(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-        read, clock = self._readings.append, self._clock
-        self._dropout.start_step(self.step)
-        read(clock())
-        output = self._task.model(X)
-        read(clock())
-        loss = self._loss(output, y, weight)
-        read(clock())
-        self._task.optimizer.zero_grad()
-        read(clock())
-        loss.backward()  # type: ignore[no-untyped-call]
-        read(clock())
-        return loss
-
-
-def _phases_s(readings: NDArray[np.float64]) -> dict[str, float]:
-    """Return what each phase took, all steps together."""
-    between = np.diff(readings).reshape(-1, len(_BETWEEN))
-    # The middle of many readings is free of interruptions; all the others took as long.
-    clock_s = float(np.median(between[:, _BETWEEN.index("clock")]))
-    phases_s = dict.fromkeys(PHASES, 0.0)
-    for name, seconds in zip(_BETWEEN, (between - clock_s).sum(axis=0).tolist(), strict=True):
-        if name != "clock":
-            phases_s[name] += seconds
-    return phases_s
+        Parameters
+        ----------
+        run : Readings, optional
+            The last by default.
+        """
+        run = run or self.last
+        between = np.diff(np.array(run.of_steps), axis=1)
+        # The middle of many readings is free of interruptions; all the others took as long.
+        between = between - np.median(between[:, _BETWEEN.index("clock")])
+        found = dict(zip(_BETWEEN, between.sum(axis=0).tolist(), strict=True))
+        del found["clock"]
+        if self._task.clip_grad_norm is None:
+            found["python"] += found.pop("clip")
+        if self._on_cpu:
+            found["python"] += run.waited_s
+        else:
+            found["waiting"] = run.waited_s
+        return found
