@@ -2,19 +2,20 @@
 
 The public names; each is imported when it is first used, so that ``import hotloop`` takes milliseconds.
 
-==================  =======================================================================
+==================  =============================================================================================
 name                what it is
-==================  =======================================================================
+==================  =============================================================================================
 fit                 train a ``torch.nn.Module`` in place
 Run                 what a training run did: plain data that can be drawn and saved
 load                a saved run as a predictor
 callback, Moment    functions that run at declared epochs during training
+explain             where the time of a training loop goes, how far that is from the limit, what to change
 trace_call          what ``model(x)`` does, step by step, and what ``model.forward(x)`` leaves out
 monitor             gradient norms, activations and dead units while a model trains
 tables              a file or frame -> arrays and a schema
 hardware            what machine this is
 errors              everything hotloop raises
-==================  =======================================================================
+==================  =============================================================================================
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from hotloop.errors import (
 if TYPE_CHECKING:
     from hotloop import hardware, tables
     from hotloop.insight.call.trace_call import trace_call
+    from hotloop.insight.explain import explain
     from hotloop.insight.monitor import monitor
     from hotloop.runs.load import load
     from hotloop.runs.prediction import Prediction
@@ -63,6 +65,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "callback",
+    "explain",
     "fit",
     "hardware",
     "load",
@@ -77,6 +80,7 @@ _HOMES = {
     "Predictor": "hotloop.runs",
     "Run": "hotloop.runs",
     "callback": "hotloop.training.callbacks",
+    "explain": "hotloop.insight.explain",
     "fit": "hotloop.training.fit",
     "load": "hotloop.runs",
     "monitor": "hotloop.insight.monitor",

@@ -33,6 +33,7 @@ _COMMANDS = (
     ("train", "hotloop.cli.train:train", Sentence("Train a network on a table.")),
     ("predict", "hotloop.cli.predict:predict", Sentence("Predict with a saved run.")),
     ("devices", "hotloop.cli.devices:devices", Sentence("Show what machine this is.")),
+    ("explain", "hotloop.cli.explain:explain", Sentence("Show where the time goes and what to change.")),
     ("call", "hotloop.cli.call:call", Sentence("Show what model(x) does, step by step.")),
     ("layers", "hotloop.cli.layers:layers", Sentence("Show which layers, losses and optimizers are compiled.")),
     ("ir", "hotloop.cli.ir:ir", Sentence("Show what the compiler makes of a network.")),

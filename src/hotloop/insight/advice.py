@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hotloop.insight.explanation import Advice, BreakEven, Forecast, Ledger, Subject
-from hotloop.language import _
+from hotloop.sentence import Sentence
 
 __all__ = ["advise"]
 
 # Below these, a change is not worth a sentence that asks for it.
 _WORTH_IT = 1.15
 _WORTH_RECORDING_LESS = 0.05
+_WORTH_GATHERING_LESS = 0.2
 
 
 def advise(
@@ -35,8 +36,10 @@ def advise(
         *_batch(subject, ledger),
     ]
     if not found:
-        nothing = _("Nothing to change: no setting that was tried is faster by more than {share:.0%}.")
-        found = [Advice("nothing", nothing.format(share=_WORTH_IT - 1), _WORTH_IT, "times")]
+        nothing = Sentence(
+            "Nothing to change: no setting that was tried is faster by more than {share:.0%}.", share=_WORTH_IT - 1
+        )
+        found = [Advice("nothing", nothing, _WORTH_IT, "times")]
     return tuple(found)
 
 
@@ -45,8 +48,10 @@ def _engine(subject: Subject, ledger: Ledger, ways: tuple[Forecast, ...]) -> Ite
     if native is None:
         return
     if native.unavailable is not None:
-        sentence = _("Nothing compiles this loop: {why}. See hotloop layers for what is covered.")
-        yield Advice("engine", sentence.format(why=native.unavailable), ledger.wall_us.value, "us a step")
+        sentence = Sentence(
+            "Nothing compiles this loop: {why}. See hotloop layers for what is covered.", why=native.unavailable
+        )
+        yield Advice("engine", sentence, ledger.wall_us.value, "us a step")
         return
     if native.measured_us is None:
         return
@@ -54,29 +59,36 @@ def _engine(subject: Subject, ledger: Ledger, ways: tuple[Forecast, ...]) -> Ite
     saved_s = (ledger.wall_us.value - native.measured_us.value) * subject.steps / 1e6 - native.prepare_s
     if times < _WORTH_IT or saved_s <= 0:
         return
-    sentence = _(
+    sentence = Sentence(
         "Train with hotloop.fit or hotloop train: compiled, a step takes {us:.3g} us, {times:.0f} times less; "
-        "the {steps:,} steps of this run take {saved_s:.3g} s less, compiling counted."
+        "the {steps:,} steps of this run take {saved_s:.3g} s less, compiling counted.",
+        us=native.measured_us.value,
+        times=times,
+        steps=subject.steps,
+        saved_s=saved_s,
     )
-    text = sentence.format(us=native.measured_us.value, times=times, steps=subject.steps, saved_s=saved_s)
-    yield Advice("engine", text, times, "times")
+    yield Advice("engine", sentence, times, "times")
 
 
 def _threads(ways: tuple[Forecast, ...]) -> Iterator[Advice]:
     eager = [way for way in ways if (way.engine, way.device, way.machine) == ("eager", "cpu", None)]
     measured = {way.threads: way.measured_us.value for way in eager if way.measured_us is not None}
-    if len(measured) < 2:
-        return
-    one, most = measured.get(1), max(count for count in measured if count is not None)
+    one, most = measured.get(1), max((count for count in measured if count is not None), default=1)
     if one is None or most == 1:
         return
     times = measured[most] / one
     if times > _WORTH_IT:
-        sentence = _("In eager torch, set torch.set_num_threads(1): {n} threads take {times:.2g} times as long.")
-        yield Advice("threads", sentence.format(n=most, times=times), times, "times")
+        sentence = Sentence(
+            "In eager torch, set torch.set_num_threads(1): {n} threads take {times:.2g} times as long.",
+            n=most,
+            times=times,
+        )
+        yield Advice("threads", sentence, times, "times")
     elif times < 1 / _WORTH_IT:
-        sentence = _("In eager torch, use all {n} threads: one takes {times:.2g} times as long.")
-        yield Advice("threads", sentence.format(n=most, times=1 / times), 1 / times, "times")
+        sentence = Sentence(
+            "In eager torch, use all {n} threads: one takes {times:.2g} times as long.", n=most, times=1 / times
+        )
+        yield Advice("threads", sentence, 1 / times, "times")
 
 
 def _device(ways: tuple[Forecast, ...], break_even: BreakEven | None) -> Iterator[Advice]:
@@ -85,39 +97,55 @@ def _device(ways: tuple[Forecast, ...], break_even: BreakEven | None) -> Iterato
     if fastest is None or gpu is None:
         return
     here, there = _best(fastest), _best(gpu)
-    name = gpu.machine or (break_even.gpu if break_even else gpu.device)
-    kind = _("measured") if gpu.measured_us is not None else _("forecast")
+    facts = {
+        "name": gpu.machine or (break_even.gpu if break_even else gpu.device),
+        "us": there,
+        "kind": Sentence("measured") if gpu.measured_us is not None else Sentence("forecast"),
+    }
     if there * _WORTH_IT < here:
-        sentence = _("Use the GPU ({name}): a step there takes {us:.3g} us, {times:.2g} times less ({kind}).")
-        yield Advice(
-            "device", sentence.format(name=name, us=there, times=here / there, kind=kind), here / there, "times"
+        times = here / there
+        sentence = Sentence(
+            "Use {name}: a step there takes {us:.3g} us, {times:.2g} times less ({kind}).", times=times, **facts
         )
     else:
-        sentence = _("Stay on the CPU: on {name} a step takes {us:.3g} us, {times:.2g} times as long ({kind}).")
-        yield Advice(
-            "device", sentence.format(name=name, us=there, times=there / here, kind=kind), there / here, "times"
+        times = there / here
+        sentence = Sentence(
+            "Stay on the CPU: on {name} a step takes {us:.3g} us, {times:.2g} times as long ({kind}).",
+            times=times,
+            **facts,
         )
+    yield Advice("device", sentence, times, "times")
 
 
 def _recording(ledger: Ledger) -> Iterator[Advice]:
     record = next((line for line in ledger.lines if line.name in ("record", "waiting")), None)
     if record is None or ledger.refusal is not None:
         return
+    us, share = record.us.value, 100 * record.share
     if record.share < _WORTH_RECORDING_LESS:
-        sentence = _("Record every loss if you like: it takes {us:.2g} us a step, {share:.2g} % of it.")
+        sentence = Sentence(
+            "Record every loss if you like: it takes {us:.2g} us, {share:.2g} % of an eager step.", us=us, share=share
+        )
     else:
-        sentence = _("Record less often in a loop of your own: each record takes {us:.2g} us, {share:.2g} % of a step.")
-    yield Advice("record_every", sentence.format(us=record.us.value, share=100 * record.share), 100 * record.share, "%")
+        sentence = Sentence(
+            "Record less often in a loop of your own: each record takes {us:.2g} us, {share:.2g} % of a step.",
+            us=us,
+            share=share,
+        )
+    yield Advice("record_every", sentence, share, "%")
 
 
 def _batch(subject: Subject, ledger: Ledger) -> Iterator[Advice]:
     gather = next((line for line in ledger.lines if line.name == "gather"), None)
-    if gather is None or ledger.refusal is not None or subject.batch_size >= subject.rows or gather.share < 0.2:
+    if gather is None or ledger.refusal is not None or gather.share < _WORTH_GATHERING_LESS:
         return
-    sentence = _(
-        "Gathering rows takes {share:.0f} % of an eager step: a larger batch_size gathers the same rows in fewer."
+    share = 100 * gather.share
+    sentence = Sentence(
+        "Gathering {rows:,} rows takes {share:.0f} % of an eager step; a larger batch_size gathers less often.",
+        rows=subject.batch_size,
+        share=share,
     )
-    yield Advice("batch_size", sentence.format(share=100 * gather.share), 100 * gather.share, "%")
+    yield Advice("batch_size", sentence, share, "%")
 
 
 def _best(way: Forecast) -> float:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hotloop.capture import from_module
 from hotloop.engines.losses import loss_name
 from hotloop.engines.threads import torch_threads
 from hotloop.insight.loop import Loop
-from hotloop.language import _
 from hotloop.program.network import Activation, Linear
 from hotloop.program.random import row_order
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -55,16 +56,16 @@ class BareLoop:
 
         network = from_module(loop.model)
         if network is None:
-            return _("the model is more than a plain nn.Sequential of linear layers")
+            return Sentence("the model is more than a plain nn.Sequential of linear layers")
         kinds = {layer.name for layer in network.layers if isinstance(layer, Activation)}
         alternate = all(isinstance(layer, Linear) == (index % 2 == 0) for index, layer in enumerate(network.layers))
         ends_linear = isinstance(network.layers[-1], Linear)
         if len(kinds) > 1 or not kinds <= set(ACTIVATIONS) or (kinds and not (alternate and ends_linear)):
-            return _("gradients by hand are written for {names}").format(names=", ".join(ACTIVATIONS))
+            return Sentence("gradients by hand are written for {names}", names=", ".join(ACTIVATIONS))
         if loss_name(loop.loss) not in LOSSES or not _is_plain(loop.loss):
-            return _("gradients by hand are written for {names}").format(names=", ".join(LOSSES))
+            return Sentence("gradients by hand are written for {names}", names=", ".join(LOSSES))
         if not _is_plain_optimizer(loop.optimizer):
-            return _("updates by hand are written for plain SGD and Adam")
+            return Sentence("updates by hand are written for plain SGD and Adam")
         return None
 
     def without_modules(self) -> Run:
@@ -122,10 +123,7 @@ class BareLoop:
         is_adam = isinstance(self._optimizer, torch.optim.Adam)
         epoch: Callable[..., object] = bare_steps.adam_epoch if is_adam else bare_steps.sgd_epoch
         if without_python:
-            with warnings.catch_warnings():
-                # torch would rather have torch.compile, which would change the operations.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                epoch = torch.jit.script(epoch)
+            epoch = _scripted(epoch)
         return torch.no_grad()(self._epochs(epoch, is_adam))
 
     def _epochs(self, epoch: Callable[..., object], is_adam: bool) -> Run:
@@ -182,6 +180,18 @@ class BareLoop:
                 at = order[start:stop]
                 yield rows.X.index_select(0, at), rows.y.index_select(0, at)
             epoch += 1
+
+
+@lru_cache
+def _scripted(function: Callable[..., object]) -> Callable[..., object]:
+    """Return a function as TorchScript."""
+    import torch
+
+    with warnings.catch_warnings():
+        # torch would rather have torch.compile, which would change the operations.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted: Callable[..., object] = torch.jit.script(function)
+    return scripted
 
 
 def _is_plain(loss: Any) -> bool:

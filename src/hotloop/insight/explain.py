@@ -13,34 +13,79 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hotloop.insight.advice import advise
 from hotloop.insight.break_even import break_even_map
-from hotloop.insight.explanation import BreakEven, Explanation, Forecast
+from hotloop.insight.explanation import BreakEven, Explanation, Forecast, Ladder, Ledger
 from hotloop.insight.floor import floor_of
 from hotloop.insight.interval import Interval
 from hotloop.insight.kept_passport import passport_here, shipped_passports
-from hotloop.insight.ladder import NATIVE_STEPS, measure_ladder
+from hotloop.insight.ladder import measure_ladder
 from hotloop.insight.ledger import measure_ledger
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, collect, level, run_block
-from hotloop.insight.passport import Passport
+from hotloop.insight.passport import Passport, load_passport
 from hotloop.insight.recommend import Way, forecasts_for, scored
 from hotloop.insight.work import Work, work_of_task
 
 if TYPE_CHECKING:
+    import torch
+
     from hotloop.engines.task import Task
     from hotloop.hardware import Machine
 
-__all__ = ["explain_loop"]
+__all__ = ["explain", "explain_loop"]
+
+_Times = dict[Way, Interval]
 
 # Shares of the budget: the ledger has the most to tell apart.
 _LEDGER, _LADDER, _WAYS = 0.4, 0.35, 0.25
 _LEAST_BLOCKS, _MOST_BLOCKS = 6, 100
+
+
+def explain(
+    model: torch.nn.Module,
+    X: Any,
+    y: Any,
+    *,
+    loss: Callable[..., Any],
+    optimizer: torch.optim.Optimizer,
+    epochs: int = 1000,
+    batch_size: int | None = None,
+    shuffle: bool | None = None,
+    budget_s: float = 15.0,
+    machines: Sequence[str | os.PathLike[str]] = (),
+) -> Explanation:
+    """Explain where the time of a training loop goes, how far that is from the limit, and what to change.
+
+    Model and optimizer stay as they are: copies are trained.
+
+    Parameters
+    ----------
+    model, X, y, loss, optimizer, batch_size, shuffle
+        As in :func:`hotloop.fit`.
+    epochs : int
+        Of the run that is asked about.
+    budget_s : float
+        How long measuring may take. This machine's own figures take some seconds more where they are not known yet.
+    machines : sequence of paths
+        Passports of other machines, to see what they would give.
+
+    Raises
+    ------
+    ArgumentError, UnsupportedError
+        If the loop cannot run; see :func:`hotloop.fit`.
+    SavedRunError
+        If a passport cannot be read.
+    """
+    loop = Loop(type(model).__name__, model, X, y, loss, optimizer, epochs, batch_size, shuffle)
+    return explain_loop(loop, budget_s=budget_s, elsewhere=[load_passport(path) for path in machines])
 
 
 def explain_loop(
@@ -83,7 +128,7 @@ def explain_loop(
     say("ladder")
     ladder = measure_ladder(loop, budget=_budget(_LADDER * budget_s))
     say("engines")
-    ways = scored(forecasts, _measure(loop, forecasts, _budget(_WAYS * budget_s)))
+    ways = scored(forecasts, _measured(loop, ledger, ladder, forecasts, _budget(_WAYS * budget_s)))
     break_even = _break_even(work, passport, others)
     subject = loop.subject
     return Explanation(
@@ -103,29 +148,27 @@ def _budget(seconds: float) -> Budget:
     return Budget(seconds, _LEAST_BLOCKS, _MOST_BLOCKS)
 
 
-def _measure(loop: Loop, forecasts: Sequence[Forecast], budget: Budget) -> dict[Way, Interval]:
-    """Return microseconds a step of each way that can be gone here."""
-    here = [way for way in forecasts if way.machine is None and way.unavailable is None and way.device == "cpu"]
-    # The base of the comparison is eager torch: its steps are long enough to set the length of a sample.
-    ways = sorted(((way.engine, way.device, way.threads) for way in here), key=lambda way: way[0] != "eager")
-    if not ways:
-        return {}
+def _measured(loop: Loop, ledger: Ledger, ladder: Ladder, forecasts: Sequence[Forecast], budget: Budget) -> _Times:
+    """Return microseconds a step of each way that can be gone here; the ladder has the first two already."""
+    rungs = {rung.name: rung.us for rung in ladder.rungs}
+    found: _Times = {("eager", ledger.device, ledger.threads): rungs["eager"]}
+    if "native" in rungs:
+        found["native", "cpu", 1] = rungs["native"]
+    ways = [(one.engine, one.device, one.threads) for one in forecasts if one.machine is None and not one.unavailable]
+    missing = [way for way in ways if way not in found and way[0] == "eager"]
+    for way in missing:
+        found[way] = _step_us(loop, way, replace(budget, seconds=budget.seconds / len(missing)))
+    return found
+
+
+def _step_us(loop: Loop, way: Way, budget: Budget) -> Interval:
+    """Return microseconds a step of one way, by itself: threads that wait for work slow down whatever runs in turn."""
 
     def block(plan: BlockPlan) -> Block:
-        return run_block([_arm(loop, way) for way in ways], plan)
+        session = loop.session(engine=way[0], device=way[1], threads=way[2])
+        return run_block([Arm("step", lambda units: session.advance(units, None))], plan)
 
-    measured = collect(block, budget)
-    return {way: level(measured, _name(way)).interval() for way in ways}
-
-
-def _arm(loop: Loop, way: Way) -> Arm:
-    engine, device, threads = way
-    session = loop.session(engine=engine, device=device, threads=threads)
-    return Arm(_name(way), lambda units: session.advance(units, None), times=NATIVE_STEPS if engine == "native" else 1)
-
-
-def _name(way: Way) -> str:
-    return " ".join(map(str, way))
+    return level(collect(block, budget), "step").interval()
 
 
 def _gpus_met() -> tuple[Passport, ...]:

@@ -17,11 +17,13 @@ Times are microseconds a step throughout; a step is one update of the weights.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hotloop.files import as_path, write_atomically
 from hotloop.insight.interval import Interval
+from hotloop.runs.json_values import to_json_value
 
 __all__ = [
     "Advice",
@@ -265,7 +267,7 @@ class Advice:
     unit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Where the time of a training run goes, how far it is from the limit, and what to change.
 
@@ -295,6 +297,20 @@ class Explanation:
     advice: tuple[Advice, ...]
     conditions: dict[str, str]
     took_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as JSON objects, arrays, strings, numbers and nulls; texts are English."""
+        found: dict[str, Any] = asdict(self)
+        for one, forecast in zip(found["forecasts"], self.forecasts, strict=True):
+            one["error"] = forecast.error
+        return {name: to_json_value(value) for name, value in found.items()}
+
+    def __str__(self) -> str:
+        from hotloop.report.explanation_text import explanation_text
+
+        return explanation_text(self)
+
+    __repr__ = __str__
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write this explanation as a page: one HTML file that needs nothing else, neither a network nor scripts.

@@ -23,13 +23,13 @@ from hotloop.insight.bare_loop import BareLoop, Run
 from hotloop.insight.explanation import Ladder, Rung
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Measurements, collect, difference, level, run_block
-from hotloop.language import _
+from hotloop.sentence import Sentence
 
-__all__ = ["NATIVE_STEPS", "measure_ladder", "rungs_of"]
+__all__ = ["measure_ladder", "rungs_of"]
 
 
-NATIVE_STEPS = 100
-"""Machine code does so many steps while eager torch does one, and is called once for all of a run."""
+# Machine code does so many steps while eager torch does one, and is called once for all of a run.
+_NATIVE_STEPS = 100
 
 
 def measure_ladder(loop: Loop, *, threads: int | None = None, budget: Budget, plan: BlockPlan | None = None) -> Ladder:
@@ -64,12 +64,13 @@ def _rungs(measured: Measurements) -> Iterator[Rung]:
 
 def rungs_of(loop: Loop, threads: int | None = None) -> tuple[list[Arm], list[str]]:
     """Return fresh arms, from the whole loop down to machine code, and why others are left out."""
-    arms, left_out = [Arm("eager", _session(loop, "eager", threads))], []
+    arms = [Arm("eager", _session(loop, "eager", threads))]
+    left_out: list[str] = []
     unhooked = loop.without_hooks()
     if unhooked is not loop:
         arms.append(Arm("no hooks", _session(unhooked, "eager", threads)))
     if why := BareLoop.refusal(unhooked):
-        left_out.append(_("no modules, no autograd, no optimizer, no python: {why}").format(why=why))
+        left_out.append(Sentence("no modules, no autograd, no optimizer, no python: {why}", why=why))
     else:
         arms += [
             Arm("no modules", BareLoop(unhooked, threads).without_modules()),
@@ -79,11 +80,11 @@ def rungs_of(loop: Loop, threads: int | None = None) -> tuple[list[Arm], list[st
         try:
             arms.append(Arm("no python", BareLoop(unhooked, threads).without_optimizer(without_python=True)))
         except (RuntimeError, AttributeError) as error:
-            left_out.append(_("no python: TorchScript refused ({why})").format(why=str(error).splitlines()[0]))
+            left_out.append(Sentence("no python: TorchScript refused ({why})", why=str(error).splitlines()[0]))
     try:
-        arms.append(Arm("native", _session(unhooked, "native", threads), times=NATIVE_STEPS))
+        arms.append(Arm("native", _session(unhooked, "native", threads), times=_NATIVE_STEPS))
     except UnsupportedError as error:
-        left_out.append(_("native: {what}").format(what=error.what))
+        left_out.append(Sentence("native: {what}", what=error.what))
     return arms, left_out
 
 

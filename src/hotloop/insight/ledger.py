@@ -22,7 +22,7 @@ from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Clock, collect, run_block
 from hotloop.insight.statistics import bootstrap
 from hotloop.insight.watched_session import PHASES, Readings, WatchedSession
-from hotloop.language import _
+from hotloop.sentence import Sentence
 
 __all__ = ["measure_ledger"]
 
@@ -110,13 +110,15 @@ def _ledger(
     return Ledger("eager", device, threads, tuple(lines), wall, residual, observer, _refusal(wall, residual, observer))
 
 
-def _refusal(wall: Interval, residual: Interval, observer: Interval) -> str | None:
+def _refusal(wall: Interval, residual: Interval, observer: Interval) -> Sentence | None:
     if observer.value > _MOST_DISTORTION * wall.value:
-        return _("watching added {share:.0%} to a step: the lines say more about the clock than the loop").format(
-            share=observer.value / wall.value
+        return Sentence(
+            "watching added {share:.0%} to a step: the lines say more about the clock than the loop",
+            share=observer.value / wall.value,
         )
     if abs(residual.value) > _MOST_RESIDUAL * wall.value:
-        return _("the lines miss the wall time by {share:.0%}: the machine was too restless").format(
-            share=abs(residual.value) / wall.value
+        return Sentence(
+            "the lines miss the wall time by {share:.0%}: the machine was too restless",
+            share=abs(residual.value) / wall.value,
         )
     return None

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     import torch
 
     from hotloop.engines.task import Task
+    from hotloop.runs import Run
     from hotloop.training.prepare import PreparedModule
     from hotloop.training.recipes import Recipe
 
-__all__ = ["Loop", "loop_of_module", "loop_of_table"]
+__all__ = ["Loop", "loop_of_module", "loop_of_run", "loop_of_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +227,53 @@ def loop_of_module(
         y, loss = torch.randn(rows, *output.shape[1:], generator=generator), torch.nn.MSELoss()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
     return Loop(name, model, X, y, loss, optimizer, epochs=1000, batch_size=batch_size)
+
+
+def loop_of_run(run: Run, model: torch.nn.Module | None = None) -> Loop:
+    """Return a loop like the one that made a run, over rows drawn at random.
+
+    Parameters
+    ----------
+    run : Run
+    model : torch.nn.Module, optional
+        What was trained; needed where the run does not hold its layers.
+
+    Raises
+    ------
+    ArgumentError
+        If the module, its loss or its optimizer cannot be rebuilt from what the run holds.
+    """
+    import torch
+
+    from hotloop.capture import to_module
+
+    if model is None:
+        if run.network is None:
+            raise ArgumentError(f"only its own code can rebuild {run.module_name}", do="call run.explain(model)")
+        model = to_module(run.network, run.weights)
+    settings = run.settings
+    rows, batch_size = int(str(settings["rows"])), int(str(settings["batch_size"]))
+    like = loop_of_module(run.module_name, model, rows=rows, batch_size=None if batch_size >= rows else batch_size)
+    names = str(settings["loss"]), str(settings["optimizer"])
+    kinds = getattr(torch.nn, names[0], None), getattr(torch.optim, names[1], None)
+    if not (isinstance(kinds[0], type) and isinstance(kinds[1], type)):
+        raise ArgumentError(
+            f"{' and '.join(names)} cannot be rebuilt by name", do="use hotloop.explain(model, X, y, ...)"
+        )
+    accepted = inspect.signature(kinds[1]).parameters
+    given = {
+        name.removeprefix("optimizer_"): tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+        if name.removeprefix("optimizer_") in accepted and name.startswith("optimizer_")
+    }
+    loss, y = kinds[0](), like.y
+    if names[0] != loss_name(like.loss):
+        # As many numbers as the model gives, between 0 and 1: what every other loss takes.
+        with torch.no_grad():
+            y = torch.rand_like(copy.deepcopy(model)(like.X))
+    return replace(
+        like, y=y, loss=loss, optimizer=kinds[1](like.optimizer.param_groups[0]["params"], **given), epochs=run.epochs
+    )
 
 
 def _hook_tables(module: torch.nn.Module) -> list[dict[int, Any]]:

@@ -31,8 +31,7 @@ def rung_label(name: str) -> str:
     known = {
         "eager": _("eager torch, as written"),
         "no hooks": _("without hooks"),
-        "no module calls": _("without Module calls"),
-        "functional": _("functional, no Module calls"),
+        "no modules": _("without Module calls"),
         "no autograd": _("without autograd"),
         "no optimizer": _("without the optimizer"),
         "no python": _("without Python"),

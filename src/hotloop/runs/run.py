@@ -18,8 +18,10 @@ from hotloop.runs.json_values import to_json_value
 from hotloop.runs.save import save_run
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.figure import Figure
 
+    from hotloop.insight.explanation import Explanation
     from hotloop.tables import Schema
 
 __all__ = ["Run"]
@@ -159,6 +161,28 @@ class Run:
         from hotloop.report.fragment import run_fragment
 
         return run_fragment(self)
+
+    def explain(self, model: torch.nn.Module | None = None, *, budget_s: float = 15.0) -> Explanation:
+        """Explain where the time of a run like this one goes on this machine, and what to change.
+
+        The network is trained again, for a moment, on rows drawn at random: times do not depend on what is in them.
+
+        Parameters
+        ----------
+        model : torch.nn.Module, optional
+            What was trained, to be copied; needed where the run does not hold its layers (``run.network`` is None).
+        budget_s : float
+            How long measuring may take.
+
+        Raises
+        ------
+        ArgumentError
+            The module, its loss or its optimizer cannot be rebuilt from what the run holds.
+        """
+        from hotloop.insight.explain import explain_loop
+        from hotloop.insight.loop import loop_of_run
+
+        return explain_loop(loop_of_run(self, model), budget_s=budget_s)
 
     def save(self, path: str | os.PathLike[str], *, plot: bool = False) -> Path:
         """Save this run as a new directory ``path``, or ``path-2``, ... where that is taken.

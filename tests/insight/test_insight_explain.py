@@ -1,0 +1,287 @@
+"""Explanations: put together from real measurements in little time, and advice from made-up ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from synthetic_passports import synthetic_cpu, synthetic_gpu
+
+import hotloop
+from hotloop.errors import ArgumentError
+from hotloop.insight import explain as explaining
+from hotloop.insight import ladder as ladders
+from hotloop.insight.advice import advise
+from hotloop.insight.bare_loop import BareLoop
+from hotloop.insight.explanation import Forecast, Ledger, LedgerLine, Subject
+from hotloop.insight.floor import floor_of, program_flop
+from hotloop.insight.interval import Interval
+from hotloop.insight.loop import Loop, loop_of_module, loop_of_run, loop_of_table
+from hotloop.insight.measure import Budget
+from hotloop.insight.work import work_of_task
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A machine whose figures need not be measured, and few blocks."""
+    from hotloop.hardware import Measured, measure_cpu
+
+    core = Measured("1 core", gflop_per_s=50.0, bandwidth_gb_per_s=10.0)
+    monkeypatch.setattr(explaining, "passport_here", lambda: synthetic_cpu())
+    monkeypatch.setattr(measure_cpu, "measure_cpu", lambda cpu, available_bytes: (core,))
+    monkeypatch.setattr(explaining, "_budget", lambda seconds: Budget(seconds, 2, 2))
+
+
+def mlp(*widths, activation=torch.nn.ReLU, batch_size=None, loss=None, optimizer=None, rows=60):
+    torch.manual_seed(0)
+    layers = []
+    for n_in, n_out in itertools.pairwise(widths):
+        layers += [torch.nn.Linear(n_in, n_out), activation()]
+    model = torch.nn.Sequential(*layers[:-1])
+    X, loss = torch.randn(rows, widths[0]), loss or torch.nn.CrossEntropyLoss()
+    y = (
+        torch.randint(widths[-1], (rows,))
+        if isinstance(loss, torch.nn.CrossEntropyLoss)
+        else torch.randn(rows, widths[-1])
+    )
+    build = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=0.01))
+    return Loop("mlp", model, X, y, loss, build(model.parameters()), 10, batch_size)
+
+
+def test_the_lesson_is_explained(quick):
+    stages = []
+    answer = explaining.explain_loop(loop_of_table("iris"), budget_s=0.2, say=stages.append)
+    assert stages == ["machine", "ledger", "ladder", "engines"]
+    assert answer.subject == Subject("iris", "4-10-3", 83, 120, 4, 120, 20_000, "SGD", "CrossEntropyLoss")
+    assert [rung.name for rung in answer.ladder.rungs] == [
+        "eager",
+        "no modules",
+        "no autograd",
+        "no optimizer",
+        "no python",
+        "native",
+    ]
+    # Machine code is far below whatever runs operation by operation, on any machine.
+    times = {rung.name: rung.us.value for rung in answer.ladder.rungs}
+    assert times["native"] * 10 < times["eager"]
+    assert answer.floor.us < times["native"]
+    assert {line.name for line in answer.ledger.lines} >= {"forward", "loss", "backward", "optimizer", "record"}
+    measured = {(one.engine, one.threads): one.measured_us for one in answer.forecasts}
+    assert measured["native", 1] is not None
+    assert measured["eager", 1] is not None
+    assert answer.break_even is None
+    assert any(one.about == "engine" for one in answer.advice)
+    plain = json.loads(json.dumps(answer.to_json()))
+    assert plain["ledger"]["wall_us"]["value"] == answer.ledger.wall_us.value
+    text = str(answer)
+    assert "iris: 4-10-3" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert "<svg" in answer._repr_html_() or "<table" in answer._repr_html_()
+
+
+def test_a_gpu_that_is_elsewhere_is_forecast(quick):
+    answer = explaining.explain_loop(mlp(8, 16, 3), budget_s=0.1, elsewhere=[synthetic_gpu()])
+    there = next(one for one in answer.forecasts if one.device != "cpu")
+    assert there.machine
+    assert there.measured_us is None
+    assert answer.break_even is not None
+    assert any(one.about == "device" for one in answer.advice)
+    assert f"{there.forecast_us.value:,.0f}"[:3] in str(answer)
+
+
+def test_copies_are_explained_and_the_model_stays(quick):
+    loop = mlp(4, 6, 3)
+    before = {name: value.clone() for name, value in loop.model.state_dict().items()}
+    answer = hotloop.explain(
+        loop.model, loop.X, loop.y, loss=loop.loss, optimizer=loop.optimizer, epochs=7, budget_s=0.1
+    )
+    assert answer.subject.steps == 7
+    for name, value in loop.model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert not loop.optimizer.state_dict()["state"]
+
+
+def test_what_cannot_be_compiled_or_taken_apart_is_explained_too(quick):
+    class Gated(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.a(x) if x.sum() > 0 else self.b(x)
+
+    answer = explaining.explain_loop(loop_of_module("gated", Gated(), rows=30), budget_s=0.1)
+    assert [rung.name for rung in answer.ladder.rungs] == ["eager"]
+    assert len(answer.ladder.left_out) == 2
+    assert "Left out" in str(answer)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_hooks_are_a_rung_of_their_own(hooked):
+    loop = mlp(4, 6, 3)
+    calls = []
+    if hooked:
+        loop.model[0].register_forward_hook(lambda *given: calls.append(1))
+    arms, _left_out = ladders.rungs_of(loop)
+    assert ("no hooks" in [arm.name for arm in arms]) == hooked
+    for arm in arms[1:]:
+        arm.run(3)
+    assert not calls
+    arms[0].run(3)
+    assert len(calls) == 3 * hooked
+    assert len(loop.model[0]._forward_hooks) == hooked
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("activation", [torch.nn.ReLU, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.Identity])
+@pytest.mark.parametrize("loss", [torch.nn.CrossEntropyLoss(), torch.nn.MSELoss()])
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_every_rung_trains_the_same(batch_size, activation, loss, optimizer):
+    """Whatever was removed, the weights after some steps are those of the eager engine, within rounding."""
+    loop = mlp(5, 9, 6, 3, activation=activation, batch_size=batch_size, loss=loss, optimizer=optimizer)
+    eager = loop.session()
+    eager.advance(20, None)
+    expected = list(eager.state().model.values())
+    forms = ["without_modules", "without_autograd", "without_optimizer", "without_python"]
+    for form in forms:
+        bare = BareLoop(loop)
+        if form == "without_python":
+            bare.without_optimizer(without_python=True)(20)
+        else:
+            getattr(bare, form)()(20)
+        found = [value for pair in zip(bare._weights, bare._biases, strict=True) for value in pair]
+        for value, wanted in zip(found, expected, strict=True):
+            torch.testing.assert_close(value.detach(), wanted, rtol=2e-4, atol=2e-5, msg=form)
+
+
+@pytest.mark.parametrize(
+    ("loop", "said"),
+    [
+        (mlp(4, 6, 3, activation=torch.nn.GELU), "relu"),
+        (mlp(4, 6, 3, loss=torch.nn.CrossEntropyLoss(label_smoothing=0.1)), "CrossEntropyLoss"),
+        (mlp(4, 6, 3, loss=torch.nn.L1Loss()), "CrossEntropyLoss"),
+        (mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)), "plain SGD"),
+        (mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.RMSprop(parameters)), "plain SGD"),
+    ],
+)
+def test_why_a_loop_is_not_taken_apart(loop, said):
+    assert said in BareLoop.refusal(loop)
+
+
+def test_the_floor_counts_every_operation():
+    loop = mlp(4, 10, 3, rows=120)
+    task = loop.prepare().task
+    program = work_of_task(task).program
+    products = 120 * 2 * (4 * 10 + 10 * 3) + 120 * 2 * (10 * 3) + 120 * 2 * (4 * 10 + 10 * 3)
+    # Products, and a tenth or two more for the rest.
+    assert products < program_flop(program, 120) < 1.4 * products
+    core = hotloop.hardware.Measured("1 core", gflop_per_s=100.0, bandwidth_gb_per_s=10.0)
+    small = floor_of(task, program, core, cache_bytes=1 << 20)
+    assert small.traffic_us == 0
+    assert small.us == pytest.approx(program_flop(program, 120) / 1e5)
+    far = floor_of(task, program, core, cache_bytes=1)
+    assert far.traffic_bytes == pytest.approx(120 * (4 * 4 + 8) + 2 * 4 * 83)
+
+
+def test_runs_are_explained_from_what_they_hold(quick, tmp_path):
+    loop = mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.002, betas=(0.8, 0.99)))
+    run = hotloop.fit(loop.model, loop.X, loop.y, loss=loop.loss, optimizer=loop.optimizer, epochs=3, batch_size=16)
+    again = loop_of_run(run)
+    assert again.subject == dataclasses.replace(loop.subject, name="Sequential", batch_size=16, steps=3 * 4)
+    assert again.optimizer.param_groups[0]["betas"] == (0.8, 0.99)
+    assert again.optimizer.param_groups[0]["lr"] == 0.002
+    assert run.explain(budget_s=0.1).subject.optimizer == "Adam"
+
+
+def test_a_run_of_a_module_of_ones_own_needs_the_module():
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.inner(x).squeeze(1)
+
+    model, X = Own(), np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = hotloop.fit(model, X, X[:, 0], loss=torch.nn.L1Loss(), optimizer=optimizer, epochs=2)
+    with pytest.raises(ArgumentError, match=r"run\.explain\(model\)"):
+        run.explain()
+    loop = loop_of_run(run, model)
+    assert type(loop.loss) is torch.nn.L1Loss
+    loop.session().advance(2, None)
+
+
+def interval(us):
+    return Interval(0.9 * us, us, 1.1 * us)
+
+
+def ledger(wall_us, refusal=None, **lines_us):
+    lines = tuple(LedgerLine(name, interval(us), us / wall_us) for name, us in lines_us.items())
+    nothing = Interval(0, 0, 0)
+    return Ledger("eager", "cpu", 1, lines, interval(wall_us), nothing, nothing, refusal)
+
+
+def way(engine, us, threads=1, device="cpu", **more):
+    measured = None if us is None else interval(us)
+    return Forecast(engine, device, more.pop("machine", None), threads, interval(us or 1.0), measured, **more)
+
+
+SUBJECT = Subject("iris", "4-10-3", 83, 120, 4, 120, 20_000, "SGD", "CrossEntropyLoss")
+
+
+def said(*ways, on=None, **lines):
+    found = advise(SUBJECT, on or ledger(130.0, **lines), ways, None)
+    return {one.about: one for one in found}
+
+
+def test_advice_names_the_faster_engine_and_what_it_saves():
+    advice = said(way("native", 0.65, prepare_s=0.1))["engine"]
+    assert advice.figure == pytest.approx(200)
+    assert "200 times less" in advice.sentence
+    # 20,000 steps of 129.35 us each, less a tenth of a second of compiling.
+    assert "2.49 s less" in advice.sentence
+
+
+def test_compiling_that_does_not_pay_is_not_advised():
+    assert "engine" not in said(way("native", 0.65, prepare_s=60.0))
+    assert "engine" not in said(way("native", 125.0))
+
+
+def test_advice_on_threads_rests_on_both_measurements():
+    assert "set_num_threads(1)" in said(way("eager", 130.0), way("eager", 400.0, threads=2))["threads"].sentence
+    assert "use all 2 threads" in said(way("eager", 130.0), way("eager", 70.0, threads=2))["threads"].sentence
+    assert "threads" not in said(way("eager", 130.0), way("eager", 125.0, threads=2))
+    assert "threads" not in said(way("eager", 130.0), way("eager", None, threads=2))
+
+
+def test_advice_on_devices():
+    slow = Forecast("eager", "cuda", "some GPU", None, interval(500.0), None)
+    fast = Forecast("eager", "cuda", "some GPU", None, interval(20.0), None)
+    assert (
+        "Stay on the CPU: on some GPU a step takes 500 us, 3.8 times as long (forecast)"
+        in said(way("eager", 130.0), slow)["device"].sentence
+    )
+    assert "Use some GPU" in said(way("eager", 130.0), fast)["device"].sentence
+
+
+def test_advice_on_recording_and_gathering():
+    assert "if you like" in said(record=0.5)["record_every"].sentence
+    assert "less often" in said(record=20.0)["record_every"].sentence
+    assert said(gather=60.0)["batch_size"].figure == pytest.approx(100 * 60 / 130)
+    assert "batch_size" not in said(gather=5.0)
+
+
+def test_no_advice_rests_on_lines_that_were_refused():
+    assert set(said(on=ledger(130.0, "too restless", record=20.0, gather=60.0))) == {"nothing"}
+
+
+def test_nothing_to_change_is_said():
+    (only,) = said().values()
+    assert only.about == "nothing"
+    assert math.isfinite(only.figure)
