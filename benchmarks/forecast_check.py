@@ -3,9 +3,9 @@
     python benchmarks/forecast_check.py [--networks 20] [--seed 1] [--passport FILE] [--rounds 7] [--json FILE]
 
 Measures this machine's passport (or takes a saved one), draws networks of 1 to 4 hidden layers, forecasts a step of
-each in eager torch and in compiled code, then measures both in interleaved rounds. Printed are each network's forecast and
-median, and the two figures by which forecasts are judged: the median error, and how often the engine that the forecast
-recommends is the fastest one or within 10 % of it.
+each in eager torch and in compiled code, then measures both in interleaved rounds. Printed are each network's forecast
+and median, and the two figures by which forecasts are judged: the median error, and how often the engine that the
+forecast recommends is the fastest one or within 10 % of it.
 
 On one thread the thread's own time is taken, so that waiting for a turn on a machine that others use does not count;
 what this machine's times are worth shows the A/A column: the second half of the rounds against the first.
