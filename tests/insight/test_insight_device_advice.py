@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from synthetic_passports import synthetic_cpu, synthetic_gpu
@@ -11,7 +12,7 @@ from synthetic_passports import synthetic_cpu, synthetic_gpu
 from hotloop.insight.break_even import ROWS, WIDTHS, break_even_map, quotient
 from hotloop.insight.interval import Interval
 from hotloop.insight.recommend import forecasts_for, recommended, scored
-from hotloop.insight.work import Work, work_of_task
+from hotloop.insight.work import Work, work_of_layers, work_of_task
 from hotloop.program.network import Network
 from hotloop.training.prepare import prepare
 from hotloop.training.settings import Settings
@@ -151,3 +152,37 @@ def test_work_of_a_model_with_a_hook_is_not_for_compiled_code():
     model[0].register_forward_hook(lambda *_: None)
     task = task_of(model, torch.nn.MSELoss(), torch.rand(40, 1))
     assert work_of_task(task) is None or work_of_task(task).refusal
+
+
+def test_a_task_for_a_gpu_is_forecast_for_the_cpu_too():
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    task = replace(task_of(model, torch.nn.MSELoss(), torch.rand(40, 1)), device="cuda", findings={})
+    work = work_of_task(task)
+    assert work.refusal is None
+    assert work.linears == ((6, 8), (8, 1))
+    assert task.findings == {}
+
+
+def test_work_of_layers_equals_that_of_the_module():
+    from hotloop.compiler.compiled import Rows
+    from hotloop.engines.layers_task import LayersTask
+    from hotloop.program.optimizers import Sgd
+
+    network = Network.mlp(4, (10,), 3)
+    X, y = np.zeros((120, 4), np.float32), np.zeros(120, np.int64)
+    task = LayersTask(
+        network=network,
+        weights=network.initialise(0),
+        output="classification",
+        class_weight=None,
+        rule=Sgd(),
+        learning_rate=0.01,
+        training=Rows(X, y),
+        validation=None,
+        batch_size=120,
+        shuffle=False,
+        drop_last=False,
+        seed=0,
+    )
+    assert work_of_layers(task) == LESSON
+    assert "contract" in work_of_layers(task).program.text

@@ -14,6 +14,7 @@ from synthetic_passports import synthetic_cpu
 
 from hotloop.errors import DeviceError
 from hotloop.insight import kept_passport, measure_passport
+from hotloop.insight.interval import Interval
 from hotloop.insight.measure_native_costs import NativeExample, forecasts_left_out, measure_native_costs
 from hotloop.insight.measure_torch_costs import spread_of
 from hotloop.insight.non_negative_fit import non_negative_fit
@@ -215,6 +216,27 @@ def test_the_check_of_gpus_runs_without_one(tmp_path, capsys, gpu_check):
 
 def test_networks_of_a_check_are_drawn_from_the_seed(gpu_check):
     assert gpu_check.cases(3, 5) == gpu_check.cases(3, 5) != gpu_check.cases(4, 5)
+
+
+def test_how_forecasts_are_judged(gpu_check):
+    import forecast_check
+
+    (case,) = forecast_check.draw(1, 1)
+    forecast = {"native": Interval(8.0, 10.0, 12.0), "eager": Interval(80.0, 100.0, 120.0)}
+
+    def outcome(native_us, eager_us):
+        measured = {"native": native_us, "eager": eager_us}
+        return forecast_check.Outcome(case, forecast, measured, dict.fromkeys(measured, 1.0))
+
+    right, near, wrong = outcome(10.0, 125.0), outcome(109.0, 100.0), outcome(200.0, 100.0)
+    assert [each.is_right for each in (right, near, wrong)] == [True, True, False]
+    figures = forecast_check.summary([right, near, wrong])
+    assert figures["recommended_right"] == 2
+    assert figures["native_was_fastest"] == 1
+    assert figures["within_bounds"] == pytest.approx(3 / 6)
+    assert figures["median_error_eager"] == pytest.approx(0.0)
+    assert figures["median_error_native"] == pytest.approx(1 - 10 / 109)
+    assert figures["median_error"] == pytest.approx((0.0 + 0.2) / 2)
 
 
 @pytest.fixture

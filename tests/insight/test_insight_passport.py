@@ -181,3 +181,21 @@ print([name for name in ("torch", "llvmlite", "polars", "psutil") if name in sys
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_devices_writes_a_passport(tmp_path, monkeypatch, capsys):
+    from hotloop.cli import devices as command
+    from hotloop.errors import OutputError
+    from hotloop.insight import measure_passport
+
+    found = synthetic_cpu()
+    monkeypatch.setattr(measure_passport, "measure_passport", lambda device: found)
+    command.devices(passport=tmp_path / "machine.json")
+    assert load_passport(tmp_path / "machine.json") == found
+    out, err = capsys.readouterr()
+    assert out.startswith("CPU\n")
+    assert "machine.json" in err
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    with pytest.raises(OutputError):
+        command.devices(passport=occupied / "machine.json")

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from itertools import groupby
 from json import dumps
+from pathlib import Path
 
 from hotloop.hardware import Cpu, Gpu, Machine, Measured, Memory, describe
 from hotloop.hardware import measure as measure_machine
@@ -17,7 +18,7 @@ _LABEL_WIDTH = 17
 _LINE_WIDTH = 96
 
 
-def devices(*, measure: bool = False, json: bool = False) -> None:
+def devices(*, measure: bool = False, json: bool = False, passport: Path | None = None) -> None:
     """Show what machine this is: its CPU, memory and GPUs.
 
     Parameters
@@ -27,12 +28,33 @@ def devices(*, measure: bool = False, json: bool = False) -> None:
         look for the GPUs of AMD, Apple and Intel.
     json
         Print JSON for programs.
+    passport
+        Measure also what forecasts are made from, of the GPU if torch sees one, else of the processor (half a
+        minute), and write it to this file, for `hotloop explain --machine` on another machine.
     """
     machine = describe()
     if measure:
         print(_("Measuring for some seconds ..."), file=sys.stderr, flush=True)
         machine = measure_machine(machine)
     print(dumps(machine.to_json(), indent=2) if json else render(machine))
+    if passport is not None:
+        _write_passport(passport)
+
+
+def _write_passport(path: Path) -> None:
+    from hotloop.files import check_writable
+
+    check_writable(path.absolute().parent)
+    import torch
+
+    from hotloop.insight.measure_passport import measure_passport
+    from hotloop.insight.passport import save_passport
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print(_("Measuring what forecasts are made from ..."), file=sys.stderr, flush=True)
+    found = measure_passport(device)
+    save_passport(found, path)
+    print(_("The passport of {machine} is in {path}").format(machine=found.name, path=path), file=sys.stderr)
 
 
 def render(machine: Machine) -> str:

@@ -191,7 +191,8 @@ def _measure_cpu(machine: Machine | None, effort: Effort) -> Passport:
     host = measure_host_costs("cpu", 1)
     one = costs_without_spread(1, host, measure_tables("cpu", 1, effort.grid, effort.rounds))
     costs = [compared_with("cpu", one, effort.examples)]
-    if n_threads > 1:
+    # Threads wait for each other at each operation: beside other work that is all that would be measured.
+    if n_threads > 1 and not is_busy():
         tables = measure_tables("cpu", n_threads, effort.grid_of_all_threads, rounds=1)
         all_threads = costs_without_spread(n_threads, host, tables)
         costs.append(compared_with("cpu", all_threads, effort.examples[:_EXAMPLES_OF_ALL_THREADS]))
@@ -276,7 +277,10 @@ def _notes() -> tuple[str, ...]:
     """Say what else went on while measuring, as far as the system tells."""
     load, n_threads = _load(), os.cpu_count() or 1
     if is_busy():
-        return (f"the machine was busy with other work: load {load:.1f} on {n_threads} threads",)
+        return (
+            f"the machine was busy with other work (load {load:.1f} on {n_threads} threads), "
+            "so that only one thread was measured",
+        )
     return ()
 
 

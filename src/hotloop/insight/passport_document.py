@@ -54,7 +54,7 @@ def read_passport(path: str | os.PathLike[str]) -> Passport:
         raise SavedRunError(
             f"'{name}' is no passport of a machine",
             why=error.why or "",
-            do="Measure that machine again: hotloop devices --measure, or benchmarks/gpu_check.py for a GPU.",
+            do="Write it anew on that machine: hotloop devices --passport FILE",
         ) from None
 
 

@@ -141,8 +141,10 @@ def work_of_task(task: Task) -> Work | None:
     from hotloop.engines.losses import loss_name
     from hotloop.engines.native import NativeEngine
 
-    refused = NativeEngine().refusal(replace(task, device="cpu"))
-    found = task.findings.get("native")
+    # What an engine finds out of a task for the CPU does not hold for another device.
+    on_cpu = task if task.device == "cpu" else replace(task, device="cpu", findings={})
+    refused = NativeEngine().refusal(on_cpu)
+    found = on_cpu.findings.get("native")
     program = getattr(found, "program", None)
     kinds: Any = {
         "loss": next((kind for kind, name in LOSSES.items() if name == loss_name(task.loss)), "mse"),
