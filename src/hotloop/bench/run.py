@@ -29,7 +29,7 @@ def run(
     ----------
     workloads, contenders : sequences
     plan : Plan
-        Its peaks are replaced by what is measured.
+        Its peaks are raised to what is measured.
     on_result : function
         Called after each workload with all results so far and the newest.
     """
@@ -40,9 +40,13 @@ def run(
     benchmark = Benchmark({**about, "load": loads}, who, ())
     with cold_caches():
         for workload in workloads:
-            # Each time anew: on a machine that does other work, what can be reached changes from minute to minute.
+            # Each time anew, and the best so far counts: on a machine that does other work a peak is easily missed.
             plan.tell(_("{workload}: the machine's arithmetic peak").format(workload=workload.name))
-            results.append(run_workload(workload, contenders, replace(plan, peaks=measure_peaks(machine))))
+            measured = measure_peaks(machine)
+            plan = replace(
+                plan, peaks={threads: max(peak, plan.peaks.get(threads, 0)) for threads, peak in measured.items()}
+            )
+            results.append(run_workload(workload, contenders, plan))
             loads.append(load())
             benchmark = Benchmark({**about, "load": list(loads)}, who, tuple(results))
             on_result(benchmark, results[-1])
