@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import hotloop
-from hand_loop import HandLoop
-from workloads import find_workload
+from hotloop.bench.hand_loop import HandLoop
+from hotloop.bench.workloads import find_workload
 
 
 def network(device: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:

@@ -6,19 +6,13 @@ The figure is built from objects, never through ``pyplot``: no global state, no 
 from __future__ import annotations
 
 import io
-import os
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.errors import OutputError
-from hotloop.language import Sentence, current, shown
-from hotloop.report.chinese_font import chinese_font
+from hotloop.language import Sentence
+from hotloop.report.drawing import Words, drawing, explained
 from hotloop.report.series import (
     TRAINING_COLOUR,
     VALIDATION_COLOUR,
@@ -43,8 +37,6 @@ DOTS_PER_INCH = 150
 INK, GRID = "#333333", "#DDDDDD"
 MARKERS_UP_TO = 30  # so few records are shown as points, too
 
-_drawing = threading.Lock()  # matplotlib's font cache is shared by all threads
-
 
 def draw(run: Run) -> Figure:
     """Return the loss curve of ``run``.
@@ -64,8 +56,7 @@ def draw(run: Run) -> Figure:
     OutputError
         matplotlib cannot be used as it is installed or set up.
     """
-    with _explained():
-        _import_matplotlib()
+    with explained(Sentence("the loss curve")):
         return _draw(run)
 
 
@@ -78,7 +69,7 @@ def _draw(run: Run) -> Figure:
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    words = _Words()
+    words = Words()
     _style(axes, words, " ".join(run.device.split()))
     training = words.say(Sentence("training"))
     _line(axes, run.recorded_at, run.losses, color=TRAINING_COLOUR, label=training)
@@ -104,7 +95,7 @@ def _draw(run: Run) -> Figure:
 
 def render(run: Run, image_format: str = "png") -> bytes:
     """Return the loss curve of ``run`` as a file of one of ``FORMATS``; raises what :func:`draw` raises."""
-    with _drawing, _explained():
+    with drawing(Sentence("the loss curve")):
         image = io.BytesIO()
         draw(run).savefig(image, format=image_format)
         return image.getvalue()
@@ -115,56 +106,7 @@ def to_png(run: Run) -> bytes:
     return render(run, "png")
 
 
-class _Words:
-    """Texts of the picture in the reader's language, or in English where no font has its letters."""
-
-    def __init__(self) -> None:
-        self._font = chinese_font() if current() == "zh" else None
-
-    @property
-    def family(self) -> dict[str, Any]:
-        """Arguments of matplotlib's texts: what its own font lacks comes from the other."""
-        from matplotlib import rcParams
-
-        return {"family": [*rcParams["font.family"], self._font]} if self._font else {}
-
-    def say(self, sentence: Sentence) -> str:
-        """Return what is to be written."""
-        return shown(sentence) if self._font else str(sentence)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Raise one error that we know for whatever matplotlib, its fonts or its settings may raise."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except Exception as error:
-        said = (str(error) or "without a word").splitlines()[0]
-        raise OutputError(
-            Sentence("cannot draw the loss curve"),
-            why=Sentence("matplotlib raises {kind}: {said}", kind=type(error).__name__, said=said),
-            do=Sentence("Check how matplotlib is installed and set up (MPLCONFIGDIR, matplotlibrc)."),
-        ) from error
-
-
-def _import_matplotlib() -> None:
-    """Import matplotlib whatever backend the environment names: we use none, and an unknown one would be refused."""
-    if "matplotlib" in sys.modules:
-        return
-    named = os.environ.pop("MPLBACKEND", None)
-    try:
-        import matplotlib
-    finally:
-        if named is not None:
-            os.environ["MPLBACKEND"] = named
-    if named is not None:
-        with suppress(ValueError):
-            matplotlib.rcParams["backend"] = named
-
-
-def _style(axes: Axes, words: _Words, device: str) -> None:
+def _style(axes: Axes, words: Words, device: str) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     # A device's name is text, whatever signs are in it: no mathematics, no TeX.
@@ -189,7 +131,7 @@ def _line(axes: Axes, epochs: NDArray[np.int64], losses: NDArray[np.float64], **
     axes.plot(epochs, losses, linewidth=1.8, marker=marker, markersize=5, **style)
 
 
-def _mark_best(axes: Axes, words: _Words, run: Run) -> None:
+def _mark_best(axes: Axes, words: Words, run: Run) -> None:
     """Put a ring on the best validation loss."""
     best = best_validation(run)
     if best is not None:
@@ -208,7 +150,7 @@ def _mark_best(axes: Axes, words: _Words, run: Run) -> None:
         )
 
 
-def _mark_first_bad(axes: Axes, words: _Words, run: Run) -> None:
+def _mark_first_bad(axes: Axes, words: Words, run: Run) -> None:
     """Say where the loss stopped being a number, or that there is none."""
     bad = first_bad_epoch(run)
     if bad is not None:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads import Workload
+from hotloop.bench.workloads import Workload
 
 __all__ = ["compile_training"]
 
@@ -54,16 +54,17 @@ def compile_training(
         Trains, waits for the end, and returns the loss of each step: float32 of shape (epochs, steps of an epoch).
     """
     X, y = (jnp.asarray(array) for array in workload.rows())
-    weights = _first_weights(workload)
+    weights = [(jnp.asarray(weight), jnp.asarray(bias)) for weight, bias in workload.first_weights()]
     moments = jax.tree.map(jnp.zeros_like, (weights, weights)) if workload.optimizer == "adam" else ()
     carry = (weights, moments, jnp.float32(0))
     each_epoch = jax.random.split(jax.random.key(0), epochs) if orders is None else jnp.asarray(orders, jnp.int32)
 
     def train(carry: Tree, each_epoch: jax.Array, X: jax.Array, y: jax.Array) -> tuple[Tree, jax.Array]:
         step = _step(workload, X, y)
-        if workload.batch_size is None:
-            return jax.lax.scan(step, carry, None, length=epochs)
-        return jax.lax.scan(_epoch(workload, step, len(X)), carry, each_epoch)
+        over = None if workload.batch_size is None else each_epoch
+        by = step if workload.batch_size is None else _epoch(workload, step, len(X))
+        trained: tuple[Tree, jax.Array] = jax.lax.scan(by, carry, over, length=epochs)
+        return trained
 
     compiled = jax.jit(train).lower(carry, each_epoch, X, y).compile()
 
@@ -74,17 +75,13 @@ def compile_training(
     return run
 
 
-def _first_weights(workload: Workload) -> list[tuple[jax.Array, jax.Array]]:
-    """Weight, transposed to (n_in, n_out), and bias of each layer, as torch draws them."""
-    values = [jnp.asarray(value.numpy()) for value in workload.network().state_dict().values()]
-    return [(weight.T, bias) for weight, bias in zip(values[::2], values[1::2], strict=True)]
-
-
 def _loss(workload: Workload) -> Callable[[Tree, jax.Array, jax.Array], jax.Array]:
+    activation = {"relu": jax.nn.relu, "tanh": jnp.tanh, None: lambda x: x}[workload.activation]
+
     def loss(weights: Tree, X: jax.Array, y: jax.Array) -> jax.Array:
         for number, (weight, bias) in enumerate(weights):
-            if number and workload.activation == "relu":
-                X = jax.nn.relu(X)
+            if number:
+                X = activation(X)
             X = X @ weight + bias
         if workload.loss == "mse":
             return jnp.mean((X - y) ** 2)
@@ -109,7 +106,7 @@ def _step(workload: Workload, X: jax.Array, y: jax.Array) -> Step:
 
 def _epoch(workload: Workload, step: Step, n_rows: int) -> Step:
     """Return an epoch's steps, on an order given or one drawn from a key."""
-    sizes = workload.batch_sizes(n_rows)
+    sizes = workload.batch_sizes
     whole = [size for size in sizes if size == sizes[0]]
 
     def epoch(carry: Tree, given: jax.Array) -> tuple[Tree, jax.Array]:
