@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hotloop.insight.forecast import forecast_eager, forecast_native
+from hotloop.insight.forecasting.forecast import forecast_eager, forecast_native
+from hotloop.insight.forecasting.work import Work
 from hotloop.insight.interval import Interval
-from hotloop.insight.measure_passport import measure_passport
-from hotloop.insight.measure_torch_costs import eager_session, eager_step_us
-from hotloop.insight.passport import Passport, load_passport
-from hotloop.insight.work import Work
+from hotloop.insight.machines.measure_passport import measure_passport
+from hotloop.insight.machines.measure_torch_costs import eager_session, eager_step_us
+from hotloop.insight.machines.passport import Passport, load_passport
 from hotloop.program.network import Network
 
 _NEAR = 1.1
@@ -96,7 +96,7 @@ def contenders(case: Case, passport: Passport) -> dict[str, Callable[[], float]]
     # Not at the top: drawing networks needs no compiler.
     from hotloop.compiler.choose_tiles import RowsShape
     from hotloop.compiler.pipeline import compile_program
-    from hotloop.insight.measure_native_costs import native_times_us
+    from hotloop.insight.machines.measure_native_costs import native_times_us
 
     assert passport.native is not None, "the passport has no native engine"
     work = case.work

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from forecast_check import Case, draw
-from hotloop.insight.forecast import eager_us
+from hotloop.insight.forecasting.forecast import eager_us
 from hotloop.insight.interval import Interval
-from hotloop.insight.measure_passport import EXAMPLES, GPU_EFFORT, Effort, measure_device
-from hotloop.insight.measure_torch_costs import eager_session, eager_step_us
-from hotloop.insight.passport import Passport, save_passport
-from hotloop.insight.torch_operations import Grid
+from hotloop.insight.machines.measure_passport import EXAMPLES, GPU_EFFORT, Effort, measure_device
+from hotloop.insight.machines.measure_torch_costs import eager_session, eager_step_us
+from hotloop.insight.machines.passport import Passport, save_passport
+from hotloop.insight.machines.torch_operations import Grid
 
 _LEAST_S = 0.03
 # Widths and rows at which a GPU has something to do, beside those drawn for a CPU.

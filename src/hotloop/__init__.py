@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hotloop import hardware, tables
     from hotloop.insight.call.trace_call import trace_call
     from hotloop.insight.explain import explain
-    from hotloop.insight.monitor import monitor
+    from hotloop.insight.monitoring.monitor import monitor
     from hotloop.runs.load import load
     from hotloop.runs.prediction import Prediction
     from hotloop.runs.predictor import Predictor
@@ -83,7 +83,7 @@ _HOMES = {
     "explain": "hotloop.insight.explain",
     "fit": "hotloop.training.fit",
     "load": "hotloop.runs",
-    "monitor": "hotloop.insight.monitor",
+    "monitor": "hotloop.insight.monitoring.monitor",
     "trace_call": "hotloop.insight.call.trace_call",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hotloop.insight.passport import (
+from hotloop.insight.machines.passport import (
     HOST_COSTS,
     TABLES,
     VECTOR_COSTS,
@@ -12,7 +12,7 @@ from hotloop.insight.passport import (
     Spread,
     TorchCosts,
 )
-from hotloop.insight.size_table import SizeTable
+from hotloop.insight.machines.size_table import SizeTable
 
 SPREAD = Spread(0.8, 1.0, 1.25, 5)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from synthetic_passports import synthetic_cpu, synthetic_gpu
 
-from hotloop.insight.break_even import ROWS, WIDTHS, break_even_map, quotient
+from hotloop.insight.forecasting.break_even import ROWS, WIDTHS, break_even_map, quotient
+from hotloop.insight.forecasting.recommend import forecasts_for, recommended, scored
+from hotloop.insight.forecasting.work import Work, work_of_layers, work_of_task
 from hotloop.insight.interval import Interval
-from hotloop.insight.recommend import forecasts_for, recommended, scored
-from hotloop.insight.work import Work, work_of_layers, work_of_task
 from hotloop.program.network import Network
 from hotloop.training.prepare import prepare
 from hotloop.training.settings import Settings

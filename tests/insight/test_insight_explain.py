@@ -15,15 +15,15 @@ from synthetic_passports import synthetic_cpu, synthetic_gpu
 import hotloop
 from hotloop.errors import ArgumentError
 from hotloop.insight import explain as explaining
-from hotloop.insight import ladder as ladders
 from hotloop.insight.advice import advise
-from hotloop.insight.bare_loop import BareLoop
 from hotloop.insight.explanation import Forecast, Ledger, LedgerLine, Subject
-from hotloop.insight.floor import floor_of, program_flop
+from hotloop.insight.forecasting.work import work_of_task
 from hotloop.insight.interval import Interval
 from hotloop.insight.loop import Loop, loop_of_module, loop_of_run, loop_of_table
 from hotloop.insight.measure import Budget
-from hotloop.insight.work import work_of_task
+from hotloop.insight.step import ladder as ladders
+from hotloop.insight.step.bare_loop import BareLoop
+from hotloop.insight.step.floor import floor_of, program_flop
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_passports import SPREAD, synthetic_cpu, synthetic_gpu, torch_costs
 
-from hotloop.insight.forecast import (
+from hotloop.insight.forecasting.forecast import (
     eager_us,
     forecast_eager,
     forecast_eager_gpu,
@@ -18,9 +18,9 @@ from hotloop.insight.forecast import (
     native_prepare_s,
     operations_us,
 )
-from hotloop.insight.native_counts import native_counts
-from hotloop.insight.size_table import SizeTable
-from hotloop.insight.work import Work
+from hotloop.insight.forecasting.native_counts import native_counts
+from hotloop.insight.forecasting.work import Work
+from hotloop.insight.machines.size_table import SizeTable
 from hotloop.program.network import Network
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from hotloop.engines.eager import EagerSession
-from hotloop.insight.ledger import measure_ledger
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import BlockPlan, Budget
-from hotloop.insight.watched_session import WatchedSession
+from hotloop.insight.step.ledger import measure_ledger
+from hotloop.insight.step.watched_session import WatchedSession
 
 
 class FakeClock:

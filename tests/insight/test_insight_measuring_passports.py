@@ -13,14 +13,14 @@ import torch
 from synthetic_passports import synthetic_cpu
 
 from hotloop.errors import DeviceError
-from hotloop.insight import kept_passport, measure_passport
 from hotloop.insight.interval import Interval
-from hotloop.insight.measure_native_costs import NativeExample, forecasts_left_out, measure_native_costs
-from hotloop.insight.measure_torch_costs import spread_of
-from hotloop.insight.non_negative_fit import non_negative_fit
-from hotloop.insight.passport import TABLES, VECTOR_COSTS, load_passport, save_passport
-from hotloop.insight.stopwatch import CudaStopwatch, Stopwatch
-from hotloop.insight.torch_operations import Grid, operation, timed_tables
+from hotloop.insight.machines import kept_passport, measure_passport
+from hotloop.insight.machines.measure_native_costs import NativeExample, forecasts_left_out, measure_native_costs
+from hotloop.insight.machines.measure_torch_costs import spread_of
+from hotloop.insight.machines.non_negative_fit import non_negative_fit
+from hotloop.insight.machines.passport import TABLES, VECTOR_COSTS, load_passport, save_passport
+from hotloop.insight.machines.stopwatch import CudaStopwatch, Stopwatch
+from hotloop.insight.machines.torch_operations import Grid, operation, timed_tables
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

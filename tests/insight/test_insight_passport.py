@@ -13,9 +13,9 @@ from synthetic_passports import synthetic_cpu, synthetic_gpu
 
 from hotloop.errors import SavedRunError
 from hotloop.files import seal
-from hotloop.insight.kept_passport import shipped_passports
-from hotloop.insight.passport import load_passport, save_passport
-from hotloop.insight.passport_document import from_document, to_document
+from hotloop.insight.machines.kept_passport import shipped_passports
+from hotloop.insight.machines.passport import load_passport, save_passport
+from hotloop.insight.machines.passport_document import from_document, to_document
 
 
 def document_of(passport):
@@ -170,9 +170,9 @@ def test_reading_and_forecasting_need_neither_torch_nor_llvm(tmp_path):
     save_passport(synthetic_cpu(), path)
     code = f"""
 import sys
-from hotloop.insight.passport import load_passport
-from hotloop.insight.forecast import forecast_eager, forecast_native
-from hotloop.insight.work import Work
+from hotloop.insight.machines.passport import load_passport
+from hotloop.insight.forecasting.forecast import forecast_eager, forecast_native
+from hotloop.insight.forecasting.work import Work
 from hotloop.program.network import Network
 passport = load_passport({str(path)!r})
 work = Work.of_network(Network.mlp(4, (10,), 3), "ce", "sgd", 120)
@@ -186,7 +186,7 @@ print([name for name in ("torch", "llvmlite", "polars", "psutil") if name in sys
 def test_devices_writes_a_passport(tmp_path, monkeypatch, capsys):
     from hotloop.cli import devices as command
     from hotloop.errors import OutputError
-    from hotloop.insight import measure_passport
+    from hotloop.insight.machines import measure_passport
 
     found = synthetic_cpu()
     monkeypatch.setattr(measure_passport, "measure_passport", lambda device: found)

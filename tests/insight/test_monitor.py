@@ -12,10 +12,10 @@ import torch
 
 import hotloop
 from hotloop.errors import ArgumentError
-from hotloop.insight.monitor_cost import measure_cost
-from hotloop.insight.monitor_hooks import MonitorHooks
-from hotloop.insight.monitor_records import GradientNorms
-from hotloop.insight.running_statistics import RunningActivations, RunningActivity, RunningNorms
+from hotloop.insight.monitoring.cost import measure_cost
+from hotloop.insight.monitoring.hooks import MonitorHooks
+from hotloop.insight.monitoring.records import GradientNorms
+from hotloop.insight.monitoring.running_statistics import RunningActivations, RunningActivity, RunningNorms
 
 
 def mlp(seed=0):
@@ -196,7 +196,7 @@ def test_sparse_gradients_are_measured():
 
 
 def test_records_are_thinned_and_pending_figures_are_bounded(monkeypatch):
-    monkeypatch.setattr("hotloop.insight.monitor._MOST_RECORDS", 8)
+    monkeypatch.setattr("hotloop.insight.monitoring.monitor._MOST_RECORDS", 8)
     model = mlp()
     watch = hotloop.monitor(model)
     for epoch in range(1, 101):

@@ -47,8 +47,8 @@ def _write_passport(path: Path) -> None:
     check_writable(path.absolute().parent)
     import torch
 
-    from hotloop.insight.measure_passport import measure_passport
-    from hotloop.insight.passport import save_passport
+    from hotloop.insight.machines.measure_passport import measure_passport
+    from hotloop.insight.machines.passport import save_passport
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     print(_("Measuring what forecasts are made from ..."), file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from hotloop.language.one_line import one_line
 
 if TYPE_CHECKING:
     from hotloop.insight.loop import Loop
-    from hotloop.insight.passport import Passport
+    from hotloop.insight.machines.passport import Passport
 
 __all__ = ["explain"]
 
@@ -129,7 +129,7 @@ def _say(text: str) -> None:
 
 
 def _passports(files: tuple[Path, ...]) -> tuple[Passport, ...]:
-    from hotloop.insight.passport import load_passport
+    from hotloop.insight.machines.passport import load_passport
 
     return tuple(load_passport(file) for file in files)
 

@@ -21,18 +21,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hotloop.insight.advice import advise
-from hotloop.insight.break_even import break_even_map
 from hotloop.insight.explanation import BreakEven, Explanation, Forecast, Ladder, Ledger
-from hotloop.insight.floor import floor_of
+from hotloop.insight.forecasting.break_even import break_even_map
+from hotloop.insight.forecasting.recommend import Way, forecasts_for, scored
+from hotloop.insight.forecasting.work import Work, work_of_task
 from hotloop.insight.interval import Interval
-from hotloop.insight.kept_passport import passport_here, shipped_passports
-from hotloop.insight.ladder import measure_ladder
-from hotloop.insight.ledger import measure_ledger
 from hotloop.insight.loop import Loop
+from hotloop.insight.machines.kept_passport import passport_here, shipped_passports
+from hotloop.insight.machines.passport import Passport, load_passport
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, collect, level, run_block
-from hotloop.insight.passport import Passport, load_passport
-from hotloop.insight.recommend import Way, forecasts_for, scored
-from hotloop.insight.work import Work, work_of_task
+from hotloop.insight.step.floor import floor_of
+from hotloop.insight.step.ladder import measure_ladder
+from hotloop.insight.step.ledger import measure_ledger
 
 if TYPE_CHECKING:
     import torch

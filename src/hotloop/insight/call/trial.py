@@ -16,7 +16,7 @@ from hotloop.insight.call.instrument import instrumented
 from hotloop.insight.call.recorder import Recorder
 from hotloop.insight.call.timing import FEWEST_CALLS, silent, time_in_turn
 from hotloop.insight.call.trace import Timing, Way
-from hotloop.insight.paused_clock import PausedClock
+from hotloop.insight.monitoring.paused_clock import PausedClock
 from hotloop.insight.preserve import can_be_preserved, preserved
 from hotloop.language import _
 

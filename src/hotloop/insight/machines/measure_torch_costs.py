@@ -14,12 +14,12 @@ import numpy as np
 from hotloop.engines.eager import EagerSession
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
-from hotloop.insight.forecast import host_counts
-from hotloop.insight.non_negative_fit import non_negative_fit
-from hotloop.insight.passport import HOST_COSTS, Spread, TorchCosts
-from hotloop.insight.stopwatch import CudaStopwatch, Stopwatch, cpu_clock
-from hotloop.insight.torch_operations import Grid, timed_tables
-from hotloop.insight.work import LOSSES, OPTIMIZERS, Work
+from hotloop.insight.forecasting.forecast import host_counts
+from hotloop.insight.forecasting.work import LOSSES, OPTIMIZERS, Work
+from hotloop.insight.machines.non_negative_fit import non_negative_fit
+from hotloop.insight.machines.passport import HOST_COSTS, Spread, TorchCosts
+from hotloop.insight.machines.stopwatch import CudaStopwatch, Stopwatch, cpu_clock
+from hotloop.insight.machines.torch_operations import Grid, timed_tables
 from hotloop.program.network import Network
 from hotloop.program.random import row_order
 

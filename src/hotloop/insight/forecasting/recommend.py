@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from hotloop.insight.explanation import Forecast
-from hotloop.insight.forecast import forecast_eager, forecast_eager_gpu, forecast_native, native_prepare_s
+from hotloop.insight.forecasting.forecast import forecast_eager, forecast_eager_gpu, forecast_native, native_prepare_s
+from hotloop.insight.forecasting.work import Work
 from hotloop.insight.interval import Interval
-from hotloop.insight.passport import Passport
-from hotloop.insight.work import Work
+from hotloop.insight.machines.passport import Passport
 
 __all__ = ["Way", "forecasts_for", "recommended", "scored"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from hotloop.insight.passport import TABLES
-from hotloop.insight.size_table import SizeTable
-from hotloop.insight.work import LOSSES, OPTIMIZERS
+from hotloop.insight.forecasting.work import LOSSES, OPTIMIZERS
+from hotloop.insight.machines.passport import TABLES
+from hotloop.insight.machines.size_table import SizeTable
 
 __all__ = ["Grid", "operation", "timed_tables"]
 

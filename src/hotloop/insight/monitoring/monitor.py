@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import ArgumentError
-from hotloop.insight.monitor_hooks import MonitorHooks
-from hotloop.insight.monitor_records import MonitorCost, MonitorRecord
+from hotloop.insight.monitoring.hooks import MonitorHooks
+from hotloop.insight.monitoring.records import MonitorCost, MonitorRecord
 
 if TYPE_CHECKING:
     import torch
@@ -171,7 +171,7 @@ class Monitor:
         A step is forward, loss, zero_grad and backward; the optimizer, which no monitor slows down, is left out. Both
         kinds of step run in eager torch: that a model without hooks may train in compiled code is not counted.
         """
-        from hotloop.insight.monitor_cost import measure_cost
+        from hotloop.insight.monitoring.cost import measure_cost
 
         if self._hooks is not None:
             self._hooks.remove()
@@ -186,7 +186,7 @@ class Monitor:
         return {"every": self.every, "records": [record.to_json() for record in self.records]}
 
     def __str__(self) -> str:
-        from hotloop.insight.monitor_text import as_text
+        from hotloop.insight.monitoring.text import as_text
 
         return as_text(self.records)
 

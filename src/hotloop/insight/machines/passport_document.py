@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from hotloop.errors import HotloopError, SavedRunError
 from hotloop.files import unseal
-from hotloop.insight.passport import (
+from hotloop.insight.machines.passport import (
     HOST_COSTS,
     TABLES,
     VECTOR_COSTS,
@@ -21,7 +21,7 @@ from hotloop.insight.passport import (
     Spread,
     TorchCosts,
 )
-from hotloop.insight.size_table import SizeTable
+from hotloop.insight.machines.size_table import SizeTable
 
 __all__ = ["FORMAT", "from_document", "read_passport", "to_document"]
 
@@ -38,7 +38,7 @@ def to_document(passport: Passport) -> dict[str, object]:
 
 
 def read_passport(path: str | os.PathLike[str]) -> Passport:
-    """Return the passport in a file; see :func:`hotloop.insight.passport.load_passport`."""
+    """Return the passport in a file; see :func:`hotloop.insight.machines.passport.load_passport`."""
     name = os.fspath(path)
     try:
         with Path(path).open("rb") as file:

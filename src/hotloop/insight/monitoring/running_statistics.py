@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hotloop.insight.monitor_records import ActivationStatistics, DeadUnits, GradientNorms
+from hotloop.insight.monitoring.records import ActivationStatistics, DeadUnits, GradientNorms
 
 if TYPE_CHECKING:
     import torch

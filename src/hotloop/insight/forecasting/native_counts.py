@@ -1,4 +1,4 @@
-"""How much of each kind a compiled step does: what :data:`hotloop.insight.passport.VECTOR_COSTS` are costs of.
+"""How much of each kind a compiled step does: what :data:`hotloop.insight.machines.passport.VECTOR_COSTS` are costs of.
 
 ===========  ==================================================================================================
 kind         counted for each step
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 
 from hotloop.compiler.choose_tiles import CHUNK_BLOCKS
 from hotloop.compiler.code_size import INSTRUCTIONS
-from hotloop.insight.passport import VECTOR_COSTS, NativeCosts
+from hotloop.insight.machines.passport import VECTOR_COSTS, NativeCosts
 from hotloop.program.ops import OPS
 from hotloop.program.program import Block, Operation, Program, Update
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hotloop.errors import ArgumentError
 from hotloop.insight.measure import Arm, BlockPlan, Budget, Clock, collect, difference, level, ratio, run_block
-from hotloop.insight.monitor_hooks import MonitorHooks
-from hotloop.insight.monitor_records import MonitorCost
-from hotloop.insight.paused_clock import PausedClock
+from hotloop.insight.monitoring.hooks import MonitorHooks
+from hotloop.insight.monitoring.paused_clock import PausedClock
+from hotloop.insight.monitoring.records import MonitorCost
 from hotloop.insight.preserve import preserved
 from hotloop.insight.verdict import restless
 

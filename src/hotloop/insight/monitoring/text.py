@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hotloop.insight.monitor_records import MonitorRecord
+from hotloop.insight.monitoring.records import MonitorRecord
 from hotloop.language import _
 
 __all__ = ["as_text"]

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from hotloop import __version__
 from hotloop.hardware import Machine, describe
-from hotloop.insight.forecast import eager_us
-from hotloop.insight.measure_torch_costs import (
+from hotloop.insight.forecasting.forecast import eager_us
+from hotloop.insight.forecasting.work import Work
+from hotloop.insight.machines.measure_torch_costs import (
     costs_without_spread,
     eager_session,
     eager_step_us,
@@ -23,9 +24,8 @@ from hotloop.insight.measure_torch_costs import (
     measure_tables,
     spread_of,
 )
-from hotloop.insight.passport import NativeCosts, Passport, TorchCosts
-from hotloop.insight.torch_operations import Grid
-from hotloop.insight.work import Work
+from hotloop.insight.machines.passport import NativeCosts, Passport, TorchCosts
+from hotloop.insight.machines.torch_operations import Grid
 from hotloop.program.network import Network
 
 __all__ = ["Effort", "facts", "facts_here", "is_busy", "measure_device", "measure_passport", "today", "versions"]
@@ -148,7 +148,7 @@ def _measure_as_gpu(machine: Machine | None, device: str, effort: Effort) -> Pas
     import torch
 
     from hotloop.errors import DeviceError
-    from hotloop.insight.measure_accelerator import measure_accelerator_costs
+    from hotloop.insight.machines.measure_accelerator import measure_accelerator_costs
 
     is_cpu = device == "cpu"
     if not is_cpu and not torch.cuda.is_available():
@@ -227,7 +227,7 @@ def _native(l2_bytes: int | None) -> NativeCosts | None:
     from hotloop.errors import UnsupportedError
 
     try:
-        from hotloop.insight.measure_native_costs import measure_native_costs
+        from hotloop.insight.machines.measure_native_costs import measure_native_costs
 
         return measure_native_costs(l2_bytes)
     except (UnsupportedError, ImportError):

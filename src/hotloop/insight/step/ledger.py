@@ -21,7 +21,7 @@ from hotloop.insight.interval import Interval
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Clock, collect, run_block
 from hotloop.insight.statistics import bootstrap
-from hotloop.insight.watched_session import PHASES, Readings, WatchedSession
+from hotloop.insight.step.watched_session import PHASES, Readings, WatchedSession
 from hotloop.sentence import Sentence
 
 __all__ = ["measure_ledger"]

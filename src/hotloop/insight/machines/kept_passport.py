@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hotloop.compiler.cache_folder import cache_directory
 from hotloop.errors import OutputError, SavedRunError
-from hotloop.insight.passport import Passport, load_passport, save_passport
+from hotloop.insight.machines.passport import Passport, load_passport, save_passport
 
 __all__ = ["kept_passport", "passport_here", "passport_path", "shipped_passports"]
 
@@ -35,7 +35,7 @@ def passport_here(device: str = "cpu") -> Passport:
     found = kept_passport(device)
     if found is not None:
         return found
-    from hotloop.insight.measure_passport import measure_passport
+    from hotloop.insight.machines.measure_passport import measure_passport
 
     passport = measure_passport(device)
     path = passport_path(device)
@@ -66,7 +66,7 @@ def passport_path(device: str) -> Path | None:
 
 def shipped_passports() -> tuple[Passport, ...]:
     """Return the passports that ship with hotloop: measured on the machines met so far, on the days they say."""
-    folder = resources.files("hotloop.insight") / "passports"
+    folder = resources.files("hotloop.insight.machines") / "met"
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
     passports = []
     for file in files:
@@ -76,7 +76,7 @@ def shipped_passports() -> tuple[Passport, ...]:
 
 
 def _is_trusted(passport: Passport, device: str) -> bool:
-    from hotloop.insight.measure_passport import facts_here, is_busy, versions
+    from hotloop.insight.machines.measure_passport import facts_here, is_busy, versions
 
     same_versions = all(passport.versions.get(name) == version for name, version in versions().items())
     if passport.device != device or passport.machine != facts_here() or not same_versions:
@@ -93,6 +93,6 @@ def _is_trusted(passport: Passport, device: str) -> bool:
 
 def _key() -> str:
     """Return a digest of machine and versions: figures of others are in other files."""
-    from hotloop.insight.measure_passport import facts_here, versions
+    from hotloop.insight.machines.measure_passport import facts_here, versions
 
     return hashlib.sha256(json.dumps([facts_here(), versions()], sort_keys=True).encode()).hexdigest()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from hotloop.insight.monitor_records import ActivationStatistics, DeadUnits, GradientNorms
-from hotloop.insight.running_statistics import RunningActivations, RunningActivity, RunningNorms
+from hotloop.insight.monitoring.records import ActivationStatistics, DeadUnits, GradientNorms
+from hotloop.insight.monitoring.running_statistics import RunningActivations, RunningActivity, RunningNorms
 
 if TYPE_CHECKING:
     import torch

@@ -20,12 +20,12 @@ from hotloop.compiler.compiled import CompiledProgram, Rows
 from hotloop.compiler.layout import Layout
 from hotloop.compiler.target import Target, host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
-from hotloop.insight.measure_torch_costs import spread_of
-from hotloop.insight.native_counts import native_counts
-from hotloop.insight.non_negative_fit import non_negative_fit
-from hotloop.insight.passport import VECTOR_COSTS, NativeCosts
-from hotloop.insight.stopwatch import cpu_clock
-from hotloop.insight.work import Work
+from hotloop.insight.forecasting.native_counts import native_counts
+from hotloop.insight.forecasting.work import Work
+from hotloop.insight.machines.measure_torch_costs import spread_of
+from hotloop.insight.machines.non_negative_fit import non_negative_fit
+from hotloop.insight.machines.passport import VECTOR_COSTS, NativeCosts
+from hotloop.insight.machines.stopwatch import cpu_clock
 from hotloop.program.network import Network
 from hotloop.program.optimizers import Adam, Sgd
 from hotloop.program.program import Program

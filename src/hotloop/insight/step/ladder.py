@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hotloop.errors import UnsupportedError
-from hotloop.insight.bare_loop import BareLoop, Run
 from hotloop.insight.explanation import Ladder, Rung
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Measurements, collect, difference, level, run_block
+from hotloop.insight.step.bare_loop import BareLoop, Run
 from hotloop.sentence import Sentence
 
 __all__ = ["measure_ladder", "rungs_of"]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hotloop.insight.explanation import BreakEven
-from hotloop.insight.forecast import forecast_eager, forecast_eager_gpu
+from hotloop.insight.forecasting.forecast import forecast_eager, forecast_eager_gpu
+from hotloop.insight.forecasting.native_counts import native_us
+from hotloop.insight.forecasting.work import Work
 from hotloop.insight.interval import Interval
-from hotloop.insight.native_counts import native_us
-from hotloop.insight.passport import Passport
-from hotloop.insight.work import Work
+from hotloop.insight.machines.passport import Passport
 from hotloop.program.program import Program
 
 __all__ = ["ROWS", "WIDTHS", "break_even_map", "quotient"]

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hotloop.insight.interval import Interval
-from hotloop.insight.size_table import SizeTable
+from hotloop.insight.machines.size_table import SizeTable
 
 __all__ = [
     "HOST_COSTS",
@@ -223,7 +223,7 @@ def save_passport(passport: Passport, path: str | os.PathLike[str]) -> None:
         If it cannot be written.
     """
     from hotloop.files import seal, write_atomically
-    from hotloop.insight.passport_document import to_document
+    from hotloop.insight.machines.passport_document import to_document
 
     write_atomically(path, seal(to_document(passport)))
 
@@ -236,6 +236,6 @@ def load_passport(path: str | os.PathLike[str]) -> Passport:
     SavedRunError
         If there is no such file, or it is not what :func:`save_passport` writes.
     """
-    from hotloop.insight.passport_document import read_passport
+    from hotloop.insight.machines.passport_document import read_passport
 
     return read_passport(path)

@@ -52,7 +52,7 @@ class BareLoop:
     @staticmethod
     def refusal(loop: Loop) -> str | None:
         """Return why a loop cannot be taken apart, or None if it can."""
-        from hotloop.insight.bare_steps import ACTIVATIONS, LOSSES
+        from hotloop.insight.step.bare_steps import ACTIVATIONS, LOSSES
 
         network = from_module(loop.model)
         if network is None:
@@ -94,7 +94,7 @@ class BareLoop:
         """Return steps whose gradients are written down."""
         import torch
 
-        from hotloop.insight.bare_steps import gradients
+        from hotloop.insight.step.bare_steps import gradients
 
         weights, biases = ([parameter.detach() for parameter in own] for own in (self._weights, self._biases))
         parameters, optimizer = (*self._weights, *self._biases), self._optimizer
@@ -118,7 +118,7 @@ class BareLoop:
         """
         import torch
 
-        from hotloop.insight import bare_steps
+        from hotloop.insight.step import bare_steps
 
         is_adam = isinstance(self._optimizer, torch.optim.Adam)
         epoch: Callable[..., object] = bare_steps.adam_epoch if is_adam else bare_steps.sgd_epoch

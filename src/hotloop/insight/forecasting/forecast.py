@@ -12,10 +12,10 @@ four of five networks.
 
 from __future__ import annotations
 
+from hotloop.insight.forecasting.native_counts import native_us
+from hotloop.insight.forecasting.work import Work
 from hotloop.insight.interval import Interval
-from hotloop.insight.native_counts import native_us
-from hotloop.insight.passport import NativeCosts, Passport, TorchCosts
-from hotloop.insight.work import Work
+from hotloop.insight.machines.passport import NativeCosts, Passport, TorchCosts
 
 __all__ = [
     "eager_us",
@@ -83,7 +83,7 @@ def eager_us(work: Work, costs: TorchCosts, *, overlaps: bool) -> float:
 
 
 def host_counts(work: Work) -> dict[str, float]:
-    """Return how many times a step pays each of :data:`hotloop.insight.passport.HOST_COSTS`."""
+    """Return how many times a step pays each of :data:`hotloop.insight.machines.passport.HOST_COSTS`."""
     is_adam = work.optimizer == "adam"
     return {
         "step": 1.0,

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hotloop.insight.passport import AcceleratorCosts
-from hotloop.insight.stopwatch import CudaStopwatch, Stopwatch
+from hotloop.insight.machines.passport import AcceleratorCosts
+from hotloop.insight.machines.stopwatch import CudaStopwatch, Stopwatch
 
 __all__ = ["measure_accelerator_costs"]
 

@@ -1,0 +1,1 @@
+"""A training step taken apart: its lines, its conveniences, what it cannot take less than."""
