@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help lesson test timing bench fuzz messages check lint types contracts unit format test-lowest clean
+.PHONY: help lesson test timing honesty bench fuzz messages check lint types contracts unit format test-lowest clean
 
 help:               ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ test: .venv/installed-for-tests   ## lint, types, import contracts, tests with c
 timing: .venv/installed-for-tests   ## promises about wall-clock time, on a machine that does nothing else
 	$(BIN)/pytest -q -m timing
 	$(BIN)/python benchmarks/eager_against_loop.py
+
+honesty: .venv/installed-for-tests   ## claims against known truth, simulated and injected; minutes, prints its figures
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -m slow tests/insight/test_insight_claim_truth.py
 
 bench: .venv/installed   ## the workloads side by side with eager torch, JAX and scikit-learn, some minutes
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'

@@ -18,6 +18,7 @@ from hotloop.insight.measure import (
     Arm,
     BlockPlan,
     Budget,
+    Collection,
     Measurements,
     collect,
     difference,
@@ -26,6 +27,7 @@ from hotloop.insight.measure import (
     ratio,
     run_block,
     slope,
+    spread,
 )
 from hotloop.insight.verdict import Verdict, judge, narrow_enough
 
@@ -85,6 +87,41 @@ def test_drift_within_a_block_is_no_effect():
     found = measured(machine, lambda: machine.arms(130, 0.0))
     assert slope(found).interval().contains(0)
     assert slope(found).interval().half_width < 0.05
+
+
+def test_drift_takes_nothing_below_zero():
+    """Arms that take a thousandth of the base get slower as it does, in proportion."""
+    machine = NoisyMachine(jitter=0.001, interrupted=0, mood=0, warm_up=0, drift=2.0)
+    found = measured(machine, lambda: [Arm("base", machine.work(130)), Arm("short", machine.work(0.17), times=64)])
+    assert ratio(found, "short").exp().value == pytest.approx(0.17 / 130, rel=0.02)
+
+
+def test_several_experiments_can_take_turns():
+    machine = quiet()
+
+    def block(plan):
+        return run_block(machine.arms(130, 0.5), plan, machine.clock)
+
+    pair = [Collection(block, Budget(1.0, most_blocks=n), clock=machine.clock) for n in (3, 400)]
+    while waiting := [each for each in pair if each.ended is None]:
+        min(waiting, key=lambda each: each.spent_s).one_more()
+    assert [each.ended for each in pair] == ["blocks", "time"]
+    assert pair[1].spent_s <= 1.0
+    assert not pair[1].fits(0.01)
+
+
+def test_what_comes_before_a_sample_is_not_in_its_time():
+    machine = quiet()
+    slow = machine.work(50_000)
+    found = measured(
+        machine, lambda: [Arm("base", machine.work(100)), Arm("other", machine.work(100), before=lambda: slow(1))]
+    )
+    assert ratio(found, "other").exp().value == pytest.approx(1)
+
+
+def test_how_much_blocks_differ_is_seen():
+    machine = NoisyMachine(0, mood=0.1, jitter=0.001, interrupted=0, drift=0, warm_up=0)
+    assert spread(measured(machine, lambda: machine.arms(130, 0), blocks=40)).interval().contains(0.1)
 
 
 def test_a_bend_is_found_and_a_line_is_not_bent():
@@ -159,6 +196,8 @@ BLOCK = {"names": ["a", A_A], "levers": [0, 0], "units": 3, "arm": [0, 1], "seco
         {"arm": [0]},
         {"arm": [[0, 1]]},
         {"seconds": [1.0, float("nan")]},
+        {"seconds": [1.0, 0.0]},
+        {"seconds": [1.0, -1.0]},
         {"seconds": ["x", "y"]},
         {"units": 0},
         {"units": "3"},

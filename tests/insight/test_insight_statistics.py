@@ -13,13 +13,14 @@ from hotloop.insight.statistics import (
     Estimate,
     bends,
     bootstrap,
+    deviation,
     drift,
     holm,
     settled_quantile,
     steady_from,
     trimmed_mean,
 )
-from hotloop.insight.verdict import Finding, Verdict, adjust, judge
+from hotloop.insight.verdict import Finding, Verdict, adjust, judge, judge_bends
 
 
 def test_trimmed_mean_is_scipys():
@@ -84,6 +85,37 @@ def test_holm_is_what_his_table_says():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_bends_are_judged_by_what_counts():
+    lever = np.array([0, 1, 2, 4, 8, 16.0])
+    random = np.random.default_rng(0)
+    straight = bends(lever, 2 * lever + random.normal(0, 0.3, (20, 6)))
+    bent = bends(lever, 2 * lever + 3 * (lever == 4) + random.normal(0, 0.3, (20, 6)))
+    assert judge_bends(straight, 1.0).verdict is Verdict.EQUIVALENT
+    assert judge_bends(straight, 0.05).verdict is Verdict.CANNOT_TELL
+    assert judge_bends(bent, 1.0).verdict is Verdict.COSTS
+    assert judge_bends(bent, 1.0).effect.contains(3 * (1 - 1 / 6 - (4 - 31 / 6) ** 2 / 180.8))
+    assert judge_bends(bends(lever, random.normal(size=(4, 6))), 100.0).verdict is Verdict.CANNOT_TELL
+    for found in (straight, bent):
+        for bound in (0.05, 0.5, 5.0):
+            assert 0 < found.p_beyond(bound) <= 1
+            assert 0 < found.p_within(bound) <= 1
+    assert straight.p_beyond(1.0) < 0.01 < straight.p_beyond(0.05)
+    assert bent.p_within(1.0) < 0.01 < bent.p_within(5.0)
+
+
+def test_fewer_than_five_blocks_say_nothing():
+    found = judge(bootstrap(np.full(4, 5.0)), 1.0)
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert found.more_blocks > 0
+    assert judge(bootstrap(np.full(5, 5.0)), 1.0).verdict is Verdict.COSTS
+
+
+def test_deviation_is_that_of_the_middle_half():
+    values = np.random.default_rng(0).normal(3, 2, 4000)
+    assert deviation(values) == pytest.approx(2, rel=0.05)
+    assert deviation(np.append(values, [1e9] * 40)) == pytest.approx(2, rel=0.1)
 
 
 def estimate(value, spread, n=20):

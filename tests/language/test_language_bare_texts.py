@@ -20,6 +20,7 @@ ALLOWED = frozenset(
         "<frozen importlib",
         " {task.fields[loss]:.4f}",
         "eager refuses nothing",
+        "from hotloop.cli.claim_process import main; main()",
         "bhyve bhyve",
         "prl hyperv",
         "lrpepyh vr",

@@ -35,6 +35,7 @@ _COMMANDS = (
     ("devices", "hotloop.cli.devices:devices", Sentence("Show what machine this is.")),
     ("explain", "hotloop.cli.explain:explain", Sentence("Show where the time goes and what to change.")),
     ("call", "hotloop.cli.call:call", Sentence("Show what model(x) does, step by step.")),
+    ("claim", "hotloop.cli.claim:claim", Sentence("Test what people say about training by measuring it.")),
     ("bench", "hotloop.cli.bench:bench", Sentence("Train side by side with eager torch, JAX and scikit-learn.")),
     ("layers", "hotloop.cli.layers:layers", Sentence("Show which layers, losses and optimizers are compiled.")),
     ("ir", "hotloop.cli.ir:ir", Sentence("Show what the compiler makes of a network.")),

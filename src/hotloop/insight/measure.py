@@ -4,8 +4,8 @@
 
     arms      what is compared: functions that do so many units of work (steps, calls); the first is the base
     block     one fresh start (of a process, or of the arms): every round runs all arms once, in random order
-    collect   blocks, until an interval is narrow enough or time is up
-    ratio, difference, slope    what the blocks say, with intervals (statistics.py); verdict.py concludes
+    collect   blocks, until an interval is narrow enough or time is up; several experiments in turn: Collection
+    ratio, difference, slope, spread    what the blocks say, with intervals (statistics.py); verdict.py concludes
 
 One arm more is measured than asked for: A/A, the base once again under another name. Two names for the same thing must
 not differ; where they do, the machine was too restless and ``verdict.judge`` voids the run.
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import SavedRunError
-from hotloop.insight.statistics import Bends, Estimate, bends, bootstrap, drift, steady_from
+from hotloop.insight.statistics import Bends, Estimate, bends, bootstrap, deviation, drift, steady_from
 
 __all__ = [
     "A_A",
@@ -36,6 +36,7 @@ __all__ = [
     "BlockPlan",
     "Budget",
     "Clock",
+    "Collection",
     "Measurements",
     "collect",
     "difference",
@@ -44,6 +45,8 @@ __all__ = [
     "ratio",
     "run_block",
     "slope",
+    "slopes_us",
+    "spread",
 ]
 
 Clock = Callable[[], float]
@@ -55,6 +58,7 @@ A_A = "A/A"
 # Between two looks at the interval, so that looking costs little: a fifth more blocks.
 _LOOK_AGAIN = 1.2
 _MOST_UNITS = 1 << 30
+_LEAST_SPEED = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,15 @@ class Arm:
         How much of what is asked about a unit contains, such as records per step; for slopes.
     times : int
         How often it does each unit: many times where it is so much faster that its time could not be read else.
+    before : function, optional
+        Run before each sample, outside of its time: switches what the sample is about.
     """
 
     name: str
     run: Callable[[int], object]
     lever: float = 0.0
     times: int = 1
+    before: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,13 @@ class Block:
             block = cls(tuple(map(str, data["names"])), tuple(map(float, data["levers"])), data["units"], arm, seconds)
             n = len(block.names)
             whole = arm.shape == seconds.shape and arm.ndim == 1 and n == len(block.levers) and block.units >= 1
-            if whole and np.isfinite(seconds).all() and set(arm.tolist()) == set(range(n)) and n >= 2:
+            if (
+                whole
+                and np.isfinite(seconds).all()
+                and (seconds > 0).all()
+                and set(arm.tolist()) == set(range(n))
+                and n >= 2
+            ):
                 return block
         except (KeyError, TypeError, ValueError, OverflowError):
             pass
@@ -164,7 +177,9 @@ class Block:
         arm, us = self.arm[start:], us[start:]
         position = np.arange(len(us), dtype=np.float64)
         middle = np.array([np.median(us[arm == k]) for k in range(len(self.names))])
-        us = us - drift(position, us - middle[arm]) * (position - position.mean())
+        # As a share: what slows a machine down slows short and long arms alike, and none takes less than nothing.
+        slower = 1 + drift(position, us / middle[arm]) * (position - position.mean())
+        us = us / np.maximum(slower, _LEAST_SPEED)
         return np.array([np.median(us[arm == k]) for k in range(len(self.names))])
 
     @cached_property
@@ -254,7 +269,7 @@ def run_block(arms: Sequence[Arm], plan: BlockPlan, clock: Clock = time.perf_cou
     units = plan.units or _units(arms[0], plan.sample_s, clock)
     for arm in arms:
         # Whatever is done once (allocations, caches, imports) is not what is asked about.
-        arm.run(max(1, units * arm.times // 4))
+        _timed(arm, max(1, units // 4), clock)
     rng = np.random.default_rng(plan.seed)
     order = np.concatenate([rng.permutation(len(arms)) for _ in range(plan.rounds)])
     seconds = np.array([_timed(arms[k], units, clock) for k in order])
@@ -262,6 +277,8 @@ def run_block(arms: Sequence[Arm], plan: BlockPlan, clock: Clock = time.perf_cou
 
 
 def _timed(arm: Arm, units: int, clock: Clock) -> float:
+    if arm.before is not None:
+        arm.before()
     started_s = clock()
     arm.run(units * arm.times)
     return (clock() - started_s) / arm.times
@@ -276,15 +293,8 @@ def _units(base: Arm, sample_s: float, clock: Clock) -> int:
     return max(1, round(units * min(1.0, sample_s / max(took_s, 1e-9))))
 
 
-def collect(
-    block: Callable[[BlockPlan], Block],
-    budget: Budget,
-    *,
-    enough: Callable[[Measurements], bool] = lambda measurements: False,
-    plan: BlockPlan | None = None,
-    clock: Clock = time.monotonic,
-) -> Measurements:
-    """Run blocks until an interval is narrow enough, or the budget is spent.
+class Collection:
+    """The blocks of one experiment as they come in.
 
     Parameters
     ----------
@@ -299,21 +309,62 @@ def collect(
     clock : Clock
         For the budget.
     """
-    plan = plan or BlockPlan(seed=0)
-    started_s, blocks, look_at, ended = clock(), [block(plan)], budget.least_blocks, "blocks"
-    while len(blocks) < budget.most_blocks:
-        if len(blocks) >= look_at:
-            if enough(Measurements(tuple(blocks), "")):
-                ended = "narrow enough"
-                break
-            look_at = math.ceil(len(blocks) * _LOOK_AGAIN)
-        each_s = (clock() - started_s) / len(blocks)
-        if clock() - started_s + each_s > budget.seconds:
-            ended = "time"
-            break
+
+    def __init__(
+        self,
+        block: Callable[[BlockPlan], Block],
+        budget: Budget,
+        *,
+        enough: Callable[[Measurements], bool] = lambda measurements: False,
+        plan: BlockPlan | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.blocks: list[Block] = []
+        self.ended: str | None = None
+        self.spent_s = 0.0
+        self._block, self._budget, self._enough, self._clock = block, budget, enough, clock
+        self._plan = plan or BlockPlan(seed=0)
+        self._look_at = budget.least_blocks
+
+    def one_more(self) -> None:
+        """Run a block; ``ended`` says afterwards whether it was the last, and why."""
+        started_s = self._clock()
         # All blocks run as many units as the first found right.
-        blocks.append(block(replace(plan, seed=plan.seed + len(blocks), units=blocks[0].units)))
-    return Measurements(tuple(blocks), ended)
+        units = self.blocks[0].units if self.blocks else self._plan.units
+        self.blocks.append(self._block(replace(self._plan, seed=self._plan.seed + len(self.blocks), units=units)))
+        self.spent_s += self._clock() - started_s
+        if len(self.blocks) >= self._budget.most_blocks:
+            self.ended = "blocks"
+        elif len(self.blocks) >= self._look_at:
+            self._look_at = math.ceil(len(self.blocks) * _LOOK_AGAIN)
+            if self._enough(Measurements(tuple(self.blocks), "")):
+                self.ended = "narrow enough"
+        if self.ended is None and not self.fits(self._budget.seconds - self.spent_s):
+            self.ended = "time"
+
+    def fits(self, left_s: float) -> bool:
+        """Whether another block would probably end in time."""
+        return not self.blocks or self.spent_s / len(self.blocks) <= left_s
+
+    @property
+    def measurements(self) -> Measurements:
+        """What there is so far; at least one block."""
+        return Measurements(tuple(self.blocks), self.ended or "time")
+
+
+def collect(
+    block: Callable[[BlockPlan], Block],
+    budget: Budget,
+    *,
+    enough: Callable[[Measurements], bool] = lambda measurements: False,
+    plan: BlockPlan | None = None,
+    clock: Clock = time.monotonic,
+) -> Measurements:
+    """Run blocks until an interval is narrow enough, or the budget is spent; see :class:`Collection`."""
+    collection = Collection(block, budget, enough=enough, plan=plan, clock=clock)
+    while collection.ended is None:
+        collection.one_more()
+    return collection.measurements
 
 
 def level(measurements: Measurements, arm: str) -> Estimate:
@@ -340,14 +391,26 @@ def ratio(measurements: Measurements, arm: str, base: str | None = None) -> Esti
 
 def slope(measurements: Measurements) -> Estimate:
     """Return what one more of the lever costs, microseconds; each block has an intercept of its own."""
+    return bootstrap(slopes_us(measurements))
+
+
+def slopes_us(measurements: Measurements) -> NDArray[np.float64]:
+    """Return what one more of the lever costs by each block, microseconds; shape (blocks,)."""
     lever, us = _on_lever(measurements)
     centred = lever - lever.mean()
-    return bootstrap(us @ centred / (centred @ centred))
+    found: NDArray[np.float64] = us @ centred / (centred @ centred)
+    return found
 
 
 def linearity(measurements: Measurements) -> Bends:
     """Return how far the levels of the lever depart from a line, microseconds a unit."""
     return bends(*_on_lever(measurements))
+
+
+def spread(measurements: Measurements) -> Estimate:
+    """Return by how much the base's time differs from one block to another, as a share: a standard deviation."""
+    us = measurements.per_block_us()[:, 0]
+    return bootstrap(np.log(us), of=deviation)
 
 
 def _on_lever(measurements: Measurements) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

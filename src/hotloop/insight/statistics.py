@@ -5,6 +5,7 @@ not. So each block gives one figure, and blocks are what is resampled.
 
 ==================  ==========================================================================================
 trimmed_mean        the middle of some figures, whatever a few of them do
+deviation           how far they are spread, likewise
 bootstrap           an estimate over blocks, with intervals of any confidence
 steady_from         where warming up ends, by change points
 drift               how much later samples of a block take longer, a robust slope
@@ -20,8 +21,8 @@ Teachers Should Know about the Bootstrap (2015), for few blocks; Pettitt (1979) 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -35,6 +36,7 @@ __all__ = [
     "Estimate",
     "bends",
     "bootstrap",
+    "deviation",
     "drift",
     "holm",
     "settled_quantile",
@@ -47,6 +49,8 @@ Floats = NDArray[np.float64]
 _DRAWS = 2000
 _TRIMMED = 0.2
 _CHANGE_P = 0.01
+# Of a normal distribution, in standard deviations.
+_MIDDLE_HALF = 2 * NormalDist().inv_cdf(0.75)
 
 
 def trimmed_mean(values: Floats, axis: int = 0, trimmed: float = _TRIMMED) -> Any:
@@ -64,6 +68,19 @@ def trimmed_mean(values: Floats, axis: int = 0, trimmed: float = _TRIMMED) -> An
     cut = int(trimmed * n)
     ordered = np.sort(values, axis=axis)
     return np.take(ordered, np.arange(cut, n - cut), axis=axis).mean(axis=axis)
+
+
+def deviation(values: Floats, axis: int = 0) -> Any:
+    """Return the standard deviation that a normal distribution with the same middle half would have.
+
+    Parameters
+    ----------
+    values : float64 array
+    axis : int
+        Along which it is taken.
+    """
+    low, high = np.quantile(values, [0.25, 0.75], axis=axis)
+    return (high - low) / _MIDDLE_HALF
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,19 +117,21 @@ class Estimate:
         return float((np.count_nonzero(self.draws >= bound) + 1) / (len(self.draws) + 1))
 
 
-def bootstrap(per_block: Floats, seed: int = 0) -> Estimate:
-    """Return the trimmed mean over blocks and its distribution.
+def bootstrap(per_block: Floats, seed: int = 0, of: Callable[..., Any] = trimmed_mean) -> Estimate:
+    """Return a figure over blocks, by default their trimmed mean, and its distribution.
 
     Parameters
     ----------
     per_block : float64 array of shape (blocks,)
         One figure from each.
     seed : int
-        Of the resampling: the same blocks give the same interval.
+        Of the resampling: the same blocks give the same interval, and estimates from the same number of blocks
+        resample them alike, so that their draws may be combined.
+    of : function of an array and an axis
     """
     n = len(per_block)
     chosen = np.random.default_rng(seed).integers(0, n, size=(_DRAWS, n))
-    return Estimate(float(trimmed_mean(per_block)), trimmed_mean(per_block[chosen], axis=1), n)
+    return Estimate(float(of(per_block, axis=0)), of(per_block[chosen], axis=1), n)
 
 
 def settled_quantile(tail: float, n_blocks: int) -> float:
@@ -189,15 +208,37 @@ class Bends:
         How well "they lie on a line" agrees with the blocks.
     deviations : tuple of Interval
         Of each level from the line; the bounds hold for all of them at once with 95 % confidence.
+    by_chance : float64 array of shape (resamples,)
+        The largest departure that chance makes, in spreads.
+    spread : float64 array of shape (levels,)
+    n_blocks : int
     """
 
     p: float
     deviations: tuple[Interval, ...]
+    by_chance: Floats = field(repr=False, compare=False)
+    spread: Floats = field(repr=False, compare=False)
+    n_blocks: int
 
     @property
     def largest(self) -> float:
         """What no level departs from the line by more than."""
         return max(max(abs(deviation.low), abs(deviation.high)) for deviation in self.deviations)
+
+    def p_beyond(self, bound: float) -> float:
+        """Return how well "some level departs by ``bound`` or more" agrees with the blocks, between 0 and 1."""
+        return self._p(float(((bound - self._sizes) / self.spread).min()))
+
+    def p_within(self, bound: float) -> float:
+        """Return how well "no level departs by more than ``bound``" agrees with the blocks, between 0 and 1."""
+        return self._p(float(((self._sizes - bound) / self.spread).max()))
+
+    @property
+    def _sizes(self) -> Floats:
+        return np.abs([deviation.value for deviation in self.deviations])
+
+    def _p(self, spreads: float) -> float:
+        return float((np.count_nonzero(self.by_chance >= spreads) + 1) / (len(self.by_chance) + 1))
 
 
 def bends(lever: Floats, per_block: Floats, seed: int = 0) -> Bends:
@@ -222,7 +263,7 @@ def bends(lever: Floats, per_block: Floats, seed: int = 0) -> Bends:
     p = float((np.count_nonzero(by_chance >= np.abs(mean / spread).max()) + 1) / (_DRAWS + 1))
     around_mean = np.abs(trimmed_mean(signs * (departures - mean), axis=1) / spread).max(axis=1)
     bound = float(np.quantile(around_mean, 1 - 2 * settled_quantile(0.025, n)))
-    return Bends(p, tuple(map(_interval, mean, bound * spread)))
+    return Bends(p, tuple(map(_interval, mean, bound * spread)), around_mean, spread, n)
 
 
 def _interval(middle: float, half_width: float) -> Interval:

@@ -17,14 +17,16 @@ from enum import StrEnum
 
 from hotloop.insight.interval import Interval
 from hotloop.insight.measure import A_A, Measurements, ratio
-from hotloop.insight.statistics import Estimate, holm
+from hotloop.insight.statistics import Bends, Estimate, holm
 
-__all__ = ["Finding", "Verdict", "adjust", "judge", "narrow_enough", "restless"]
+__all__ = ["FEWEST_BLOCKS", "Finding", "Verdict", "adjust", "judge", "judge_bends", "narrow_enough", "restless"]
 
 _SIGNIFICANCE = 0.05
 # Two names for the same thing may differ by this before a run is void.
 _RESTLESS = math.log(1.01)
 _MOST_MORE_BLOCKS = 9_999
+FEWEST_BLOCKS = 5
+"""Fewer cannot show how much blocks differ from each other."""
 
 
 class Verdict(StrEnum):
@@ -77,6 +79,8 @@ def judge(estimate: Estimate, threshold: float, measurements: Measurements | Non
         Where the estimate comes from; if its A/A arm differs from the base, the run is void.
     """
     n, effect, inner = estimate.n_blocks, estimate.interval(), estimate.interval(0.90)
+    if n < FEWEST_BLOCKS:
+        return Finding(Verdict.CANNOT_TELL, effect, threshold, 1.0, n, 2 * FEWEST_BLOCKS - n)
     if measurements is not None and restless(measurements):
         return Finding(Verdict.VOID, effect, threshold, 1.0, n, n)
     if effect.low > threshold:
@@ -87,6 +91,31 @@ def judge(estimate: Estimate, threshold: float, measurements: Measurements | Non
     if -threshold < inner.low and inner.high < threshold:
         return Finding(Verdict.EQUIVALENT, effect, threshold, p, n)
     return Finding(Verdict.CANNOT_TELL, effect, threshold, 1.0, n, _more_blocks(effect, threshold, n))
+
+
+def judge_bends(bends: Bends, threshold: float, measurements: Measurements | None = None) -> Finding:
+    """Return the verdict on whether levels lie on a line: *costs* where one departs from it by more than counts.
+
+    Parameters
+    ----------
+    bends : Bends
+    threshold : float
+        The smallest departure that counts, in the unit of the times.
+    measurements : Measurements, optional
+        As in :func:`judge`.
+    """
+    worst = max(bends.deviations, key=lambda deviation: max(abs(deviation.low), abs(deviation.high)))
+    n = bends.n_blocks
+    if n < FEWEST_BLOCKS:
+        return Finding(Verdict.CANNOT_TELL, worst, threshold, 1.0, n, 2 * FEWEST_BLOCKS - n)
+    if measurements is not None and restless(measurements):
+        return Finding(Verdict.VOID, worst, threshold, 1.0, n, n)
+    beyond = [d for d in bends.deviations if d.low > threshold or d.high < -threshold]
+    if beyond:
+        return Finding(Verdict.COSTS, max(beyond, key=lambda d: abs(d.value)), threshold, bends.p_within(threshold), n)
+    if bends.largest < threshold:
+        return Finding(Verdict.EQUIVALENT, worst, threshold, bends.p_beyond(threshold), n)
+    return Finding(Verdict.CANNOT_TELL, worst, threshold, 1.0, n, _more_blocks(worst, threshold, n))
 
 
 def narrow_enough(estimate: Callable[[Measurements], Estimate], threshold: float) -> Callable[[Measurements], bool]:

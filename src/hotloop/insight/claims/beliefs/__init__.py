@@ -1,0 +1,1 @@
+"""Beliefs about training that people argue about, a file each."""
