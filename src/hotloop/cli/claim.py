@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from hotloop.cli.duration import seconds_of
 from hotloop.errors import ArgumentError
 from hotloop.language import _
 from hotloop.language.one_line import one_line
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["claim"]
 
-_LEAST_BUDGET_S, _MOST_BUDGET_S = 5.0, 86_400.0
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_LEAST_BUDGET_S = 5.0
 _BETWEEN_LINES_S = 5.0
 
 
@@ -65,19 +65,10 @@ def claim(
     elif name is None:
         print(json_module.dumps(_listed(), indent=2) if json else _list())
     else:
-        _show(_measured(name, subject or "iris", _seconds(budget), seed, out, began_s), json)
-
-
-def _seconds(budget: str) -> float:
-    """Return a duration such as "30", "30s" or "2m" in seconds."""
-    number, unit = (budget[:-1], budget[-1:]) if budget[-1:] in _UNITS_S else (budget, "s")
-    try:
-        duration_s = float(number) * _UNITS_S[unit]
-    except ValueError:
-        raise ArgumentError(_("{budget!r} is no duration").format(budget=budget), do="use 30s or 2m") from None
-    if not _LEAST_BUDGET_S <= duration_s <= _MOST_BUDGET_S:
-        raise ArgumentError(_("--budget {budget} is not between 5s and 24h").format(budget=budget))
-    return duration_s
+        _show(
+            _measured(name, subject or "iris", seconds_of(budget, "--budget", _LEAST_BUDGET_S), seed, out, began_s),
+            json,
+        )
 
 
 def _measured(name: str, subject: str, budget_s: float, seed: int, out: Path | None, began_s: float) -> Ruling:

@@ -48,7 +48,7 @@ def _has_own_time(flop: float | None) -> bool:
 
 def step_flop(loop: Loop) -> float | None:
     """Return the floating point operations of a step's matrix products; None where the model cannot be followed."""
-    from hotloop.insight.work import work_of_task
+    from hotloop.insight.forecasting.work import work_of_task
 
     work = work_of_task(loop.prepare().task)
     return None if work is None else work.flop or None
