@@ -12,9 +12,10 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hotloop.engines.threads import torch_threads
 from hotloop.insight.claims import find_claim
 from hotloop.insight.claims.claim import Experiment, Workbench
 from hotloop.insight.claims.evidence import Facts
@@ -70,6 +71,9 @@ class Bench(Protocol):
 class InThisProcess:
     """Measures a loop in this very process, with fresh copies of it for each block.
 
+    torch gets as many threads as ``fit`` would give it: a second one for a small step waits for the first at each
+    operation, and for whatever else keeps its core busy, which would drown what is asked about.
+
     Parameters
     ----------
     loop : Loop
@@ -81,13 +85,14 @@ class InThisProcess:
     def survey(self, claim: str) -> Survey:
         """Return what is known of the loop; see :class:`Bench`."""
         reasons = {each.name: each.needs(self._loop) for each in find_claim(claim).experiments}
-        return Survey(facts_of(self._loop), {name: why for name, why in reasons.items() if why})
+        with torch_threads(self._threads):
+            return Survey(facts_of(self._loop), {name: why for name, why in reasons.items() if why})
 
     def block(self, claim: str, experiment: str, plan: BlockPlan, own_time: bool = False) -> Blocks:
         """Run one block; see :class:`Bench`."""
         ballast = _ballast(plan.seed)
         workbench, asked = Workbench(self._loop), find_claim(claim).experiment(experiment)
-        with workbench.afterwards:
+        with torch_threads(self._threads), workbench.afterwards:
             block = run_block(asked.arms(workbench), plan, _clock(asked, own_time))
         del ballast
         return Blocks([block], workbench.figures)
@@ -97,12 +102,16 @@ class InThisProcess:
         workbench = Workbench(self._loop)
         asked = find_claim(claim).experiment(experiment)
         began_s = time.monotonic()
-        with workbench.afterwards:
+        with torch_threads(self._threads), workbench.afterwards:
             arms = asked.arms(workbench)
             budget = Budget(began_s + seconds * _SHARE_MEASURED - time.monotonic())
             run = partial(run_block, arms, clock=_clock(asked, own_time))
             found = collect(run, budget, enough=asked.narrow, plan=plan)
         return Blocks(list(found.blocks), workbench.figures)
+
+    @cached_property
+    def _threads(self) -> int | None:
+        return self._loop.prepare().task.threads
 
 
 def _clock(experiment: Experiment, own_time: bool) -> Clock:
