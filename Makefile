@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help lesson test timing honesty bench fuzz messages check lint types contracts unit format test-lowest clean
+.PHONY: help lesson test timing honesty bench fuzz messages notebooks check lint types contracts unit format test-lowest clean
 
 help:               ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,8 +36,8 @@ messages: .venv/installed-for-tests   ## bring the catalogue of Chinese texts up
 	$(BIN)/python tests/language
 
 lint:
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks notebooks
+	$(BIN)/ruff format --check src tests benchmarks notebooks
 
 types:
 	$(BIN)/mypy
@@ -51,9 +51,13 @@ unit:
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not timing" --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
+notebooks: .venv/installed-for-tests   ## execute the lesson's notebooks again, in both languages
+	$(BIN)/pip install -q -c constraints.txt -e '.[notebooks]'
+	$(BIN)/python notebooks/make_lesson.py
+
 format: .venv/installed-for-tests   ## rewrite the sources in the project's layout
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks notebooks
+	$(BIN)/ruff format src tests benchmarks notebooks
 
 test-lowest:        ## the tests with the oldest dependencies that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
