@@ -18,7 +18,7 @@ from hotloop.insight.machines import kept_passport, measure_passport
 from hotloop.insight.machines.measure_native_costs import NativeExample, forecasts_left_out, measure_native_costs
 from hotloop.insight.machines.measure_torch_costs import spread_of
 from hotloop.insight.machines.non_negative_fit import non_negative_fit
-from hotloop.insight.machines.passport import TABLES, VECTOR_COSTS, load_passport, save_passport
+from hotloop.insight.machines.passport import TABLES, VECTOR_COSTS, Spread, load_passport, save_passport
 from hotloop.insight.machines.stopwatch import CudaStopwatch, Stopwatch
 from hotloop.insight.machines.torch_operations import Grid, operation, timed_tables
 
@@ -309,3 +309,17 @@ def test_without_a_cache_nothing_is_kept(kept, monkeypatch):
     kept_passport.passport_here()
     assert kept_passport.kept_passport() is None
     assert kept_passport.passport_path("cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n_kept"), [(0.8, 1.3, 1), (0.3, 3.0, 1), (0.05, 0.07, 0), (0.8, 15.0, 0), (15.0, 20.0, 0)]
+)
+def test_threads_that_something_else_kept_waiting_are_left_out(monkeypatch, low, high, n_kept):
+    measured = replace(synthetic_cpu().torch[1], spread=Spread(low, (low + high) / 2, high, 3))
+    monkeypatch.setattr(measure_passport, "is_busy", lambda: False)
+    monkeypatch.setattr(measure_passport, "measure_tables", lambda *arguments, **named: {})
+    monkeypatch.setattr(measure_passport, "compared_with", lambda *arguments: measured)
+    costs, notes = measure_passport._all_threads({}, 4, measure_passport.Effort())
+    assert len(costs) == n_kept
+    assert len(notes) == 1 - n_kept
+    assert measure_passport._all_threads({}, 1, measure_passport.Effort()) == ((), ())

@@ -24,7 +24,7 @@ from hotloop.insight.machines.measure_torch_costs import (
     measure_tables,
     spread_of,
 )
-from hotloop.insight.machines.passport import NativeCosts, Passport, TorchCosts
+from hotloop.insight.machines.passport import NativeCosts, Passport, Spread, TorchCosts
 from hotloop.insight.machines.torch_operations import Grid
 from hotloop.program.network import Network
 
@@ -35,6 +35,7 @@ _BUSY = 0.5
 _TIMES = 9
 _LEAST_S = 5e-3
 _EXAMPLES_OF_ALL_THREADS = 3
+_IMPLAUSIBLE = 4.0
 
 
 @dataclass(frozen=True)
@@ -191,11 +192,8 @@ def _measure_cpu(machine: Machine | None, effort: Effort) -> Passport:
     host = measure_host_costs("cpu", 1)
     one = costs_without_spread(1, host, measure_tables("cpu", 1, effort.grid, effort.rounds))
     costs = [compared_with("cpu", one, effort.examples)]
-    # Threads wait for each other at each operation: beside other work that is all that would be measured.
-    if n_threads > 1 and not is_busy():
-        tables = measure_tables("cpu", n_threads, effort.grid_of_all_threads, rounds=1)
-        all_threads = costs_without_spread(n_threads, host, tables)
-        costs.append(compared_with("cpu", all_threads, effort.examples[:_EXAMPLES_OF_ALL_THREADS]))
+    all_threads, notes = _all_threads(host, n_threads, effort)
+    costs += all_threads
     return Passport(
         name=_cpu_name(machine),
         device="cpu",
@@ -205,8 +203,28 @@ def _measure_cpu(machine: Machine | None, effort: Effort) -> Passport:
         took_s=0.0,
         torch=tuple(costs),
         native=_native(None if machine is None else machine.cpu.l2_bytes),
-        notes=_notes(),
+        notes=(*_notes(), *notes),
     )
+
+
+def _all_threads(
+    host: dict[str, float], n_threads: int, effort: Effort
+) -> tuple[tuple[TorchCosts, ...], tuple[str, ...]]:
+    """Return the costs with all threads, if there are several and what was measured can be used; and else why not."""
+    # Threads wait for each other at each operation: beside other work that is all that would be measured.
+    if n_threads == 1 or is_busy():
+        return (), ()
+    tables = measure_tables("cpu", n_threads, effort.grid_of_all_threads, rounds=1)
+    costs = costs_without_spread(n_threads, host, tables)
+    compared = compared_with("cpu", costs, effort.examples[:_EXAMPLES_OF_ALL_THREADS])
+    if is_plausible(compared.spread):
+        return (compared,), ()
+    return (), (f"other work kept {n_threads} threads waiting for each other while they were measured",)
+
+
+def is_plausible(spread: Spread) -> bool:
+    """Whether whole networks came out as their parts say; if not, something else ran during one or the other."""
+    return spread.low > 1 / _IMPLAUSIBLE and spread.high < _IMPLAUSIBLE
 
 
 def compared_with(device: str, costs: TorchCosts, examples: Sequence[Example]) -> TorchCosts:
