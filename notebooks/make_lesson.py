@@ -35,7 +35,7 @@ notebook was executed; on your machine they differ.""",
 }"""
     },
     {
-        "en": "## 2. The loop that every course teaches\nThe lesson's rows: 120 to train on, scaled by the training rows.",
+        "en": "## 2. The loop that every course teaches\nThe lesson's rows, scaled by those that are trained on.",
         "zh": "## 2. 每门课都会教的循环\n课程的数据：120 行用于训练，按训练行缩放到 0 到 1。",
     },
     {
