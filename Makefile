@@ -15,11 +15,11 @@ test: .venv/installed-for-tests   ## lint, types, import contracts, tests with c
 	$(MAKE) --no-print-directory lint types contracts unit
 
 timing: .venv/installed-for-tests   ## promises about wall-clock time, on a machine that does nothing else
-	$(BIN)/pytest -q -m timing
+	$(BIN)/pytest -q -m "timing and not honesty"
 	$(BIN)/python benchmarks/eager_against_loop.py
 
 honesty: .venv/installed-for-tests   ## claims against known truth, simulated and injected; minutes, prints its figures
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -m slow tests/insight/test_insight_claim_truth.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -m honesty
 
 bench: .venv/installed   ## the workloads side by side with eager torch, JAX and scikit-learn, some minutes
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
@@ -30,7 +30,7 @@ fuzz: .venv/installed-for-tests   ## 2,000 random training tasks, compiled code 
 
 check: .venv/installed-for-tests   ## the quick part: all but the slow tests
 	$(MAKE) --no-print-directory lint types contracts
-	$(BIN)/pytest -q -x -n 2 -m "not timing and not slow"
+	$(BIN)/pytest -q -x -n 2 -m "not timing and not slow and not honesty"
 
 messages: .venv/installed-for-tests   ## bring the catalogue of Chinese texts up to date; lists what is to translate
 	$(BIN)/python tests/language
@@ -48,7 +48,7 @@ contracts:
 unit:
 	$(BIN)/pytest -q tests/test_lesson.py
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not timing" --cov --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not timing and not honesty" --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
 notebooks: .venv/installed-for-tests   ## execute the lesson's notebooks again, in both languages
@@ -62,7 +62,7 @@ format: .venv/installed-for-tests   ## rewrite the sources in the project's layo
 test-lowest:        ## the tests with the oldest dependencies that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install -q -c constraints-lowest.txt -e '.[test]'
-	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -q -n 2 -m "not timing"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -q -n 2 -m "not timing and not honesty"
 
 clean:              ## remove the environments and what tests leave behind
 	rm -rf .venv .venv-lowest .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -55,7 +55,7 @@ def test_a_few_intervals_hold_the_truth():
     assert covered(0.5, 8, budget_s=8.0) >= 6
 
 
-@pytest.mark.slow
+@pytest.mark.honesty
 @pytest.mark.parametrize("cost_us", COSTS_US)
 def test_ninety_of_a_hundred_intervals_hold_the_truth(cost_us):
     n = covered(cost_us, 100)
@@ -63,14 +63,14 @@ def test_ninety_of_a_hundred_intervals_hold_the_truth(cost_us):
     assert n >= 90
 
 
-@pytest.mark.slow
+@pytest.mark.honesty
 def test_at_most_five_of_a_hundred_find_a_difference_where_there_is_none():
     n = false_verdicts(100)
     print(f"A/A: {n} false verdicts of 100")
     assert n <= 5
 
 
-@pytest.mark.slow
+@pytest.mark.honesty
 def test_two_sessions_agree():
     """Verdicts of the same claim at two times of the same machine: nine of ten the same, none the opposite."""
     pairs = []
@@ -103,7 +103,7 @@ def record_and_wait(steps, us, waits_us, records, n):
         waits_us.append(waited_us / len(losses))
 
 
-@pytest.mark.slow
+@pytest.mark.honesty
 @pytest.mark.timing
 @pytest.mark.parametrize(("injected_us", "levels"), [(5, LEVELS), (50, (0, 1, 2, 3, 4))])
 def test_a_cost_that_is_injected_is_found(injected_us, levels):
