@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from hotloop.cli.claim import _seconds
+from hotloop.cli.duration import seconds_of
 from hotloop.errors import ArgumentError
 
 MODEL = """
@@ -87,7 +87,7 @@ def test_without_a_name_the_claims_are_listed():
     ("arguments", "code", "said"),
     [
         (["recordin"], 2, "Did you mean 'recording'"),
-        (["recording", "--budget", "soon"], 2, "no duration"),
+        (["recording", "--budget", "soon"], 2, "takes a duration"),
         (["recording", "--budget", "1s"], 2, "5s"),
         (["recording", "--judge", "x"], 2, "--judge"),
         (["--judge", "missing.json"], 1, "cannot read"),
@@ -115,13 +115,13 @@ def test_what_cannot_be_trained_is_told_once(subject, said, recorded):
 
 @pytest.mark.parametrize(("text", "seconds"), [("30", 30), ("30s", 30), ("2m", 120), ("1.5m", 90), ("1h", 3600)])
 def test_durations(text, seconds):
-    assert _seconds(text) == seconds
+    assert seconds_of(text, "--budget", 5) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "s", "30x", "-30s", "nan", "inf", "1e9", "3O"])
 def test_what_is_no_duration(text):
     with pytest.raises(ArgumentError):
-        _seconds(text)
+        seconds_of(text, "--budget", 5)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of another system")

@@ -21,6 +21,12 @@ ALLOWED = frozenset(
         " {task.fields[loss]:.4f}",
         "eager refuses nothing",
         "from hotloop.cli.claim_process import main; main()",
+        # Rungs of the ladder by their keys.
+        "no autograd",
+        "no hooks",
+        "no modules",
+        "no optimizer",
+        "no python",
         "bhyve bhyve",
         "prl hyperv",
         "lrpepyh vr",

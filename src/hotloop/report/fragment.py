@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hotloop.report.page import explained
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from hotloop.insight.explanation import Explanation
@@ -15,7 +16,7 @@ __all__ = ["explanation_fragment", "run_fragment"]
 
 def run_fragment(run: Run) -> str:
     """Return a run as HTML of some kilobytes: no script, no style sheet, no reference; style attributes only."""
-    with explained("cannot show this run"):
+    with explained(Sentence("cannot show this run")):
         from hotloop.report import run_view as view
         from hotloop.report.environment import render_template
         from hotloop.report.loss_chart import sparkline
@@ -25,7 +26,7 @@ def run_fragment(run: Run) -> str:
 
 def explanation_fragment(explanation: Explanation) -> str:
     """Return an explanation as HTML: its conclusion, the ledger and the advice, as :func:`run_fragment` does."""
-    with explained("cannot show this explanation"):
+    with explained(Sentence("cannot show this explanation")):
         from hotloop.report import explanation_rows
         from hotloop.report import explanation_view as view
         from hotloop.report.environment import render_template

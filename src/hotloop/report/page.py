@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hotloop import __version__
 from hotloop.errors import OutputError
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -42,7 +43,7 @@ def render_run(run: Run) -> str:
     OutputError
         Jinja2 cannot be used as it is installed.
     """
-    with explained("cannot make the report of this run"):
+    with explained(Sentence("cannot make the report of this run")):
         from hotloop.report import run_view as view
         from hotloop.report.environment import read_asset
         from hotloop.report.loss_chart import loss_chart, loss_table
@@ -67,7 +68,7 @@ def render_explanation(explanation: Explanation) -> str:
     OutputError
         Jinja2 cannot be used as it is installed.
     """
-    with explained("cannot make the report of this explanation"):
+    with explained(Sentence("cannot make the report of this explanation")):
         from hotloop.report import bars, break_even_map, explanation_rows, labels, numbers
         from hotloop.report import explanation_view as view
 
