@@ -43,7 +43,8 @@ def explanation_text(answer: Explanation, columns: int = 100) -> str:
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
-    return wrap(text.replace("µ", "u"), columns)
+    # The micro sign, and the Greek letter that Chinese code pages have in its place.
+    return wrap(text.replace("\u00b5", "u").replace("\u03bc", "u"), columns)
 
 
 def _ledger(ledger: Ledger, columns: int) -> Iterator[str]:
@@ -70,7 +71,7 @@ def _row(label: str, us: Interval, more: str = "") -> str:
 
 def _ladder(ladder: Ladder, floor_us: float, columns: int) -> Iterator[str]:
     title = _("The same step with one cost after the other removed, us")
-    yield f"{title}{pad(_('saved'), max(0, _LABEL + 36 - display_width(title)), right=True)}"
+    yield f"{title}{pad(_('saving'), max(0, _LABEL + 36 - display_width(title)), right=True)}"
     for place, rung in enumerate(ladder.rungs):
         yield _row(rung_label(rung.name), rung.us, f"{_figure(rung.saved_us.value):>8}" if place else "")
     yield f"{pad('  ' + _('floor: arithmetic and memory alone'), _LABEL)}{_figure(floor_us):>9}"
