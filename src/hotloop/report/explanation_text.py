@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hotloop.insight.explanation import Explanation, Forecast, Ladder, Ledger, LedgerLine
 from hotloop.insight.interval import Interval
-from hotloop.language import _, display_width, pad, shown, wrap
+from hotloop.language import _, display_width, n_, pad, shown, wrap
 from hotloop.report.explanation_view import conclusion, explanation_headline, subject_sentence
 from hotloop.report.labels import ledger_label, rung_label
 
@@ -38,7 +38,9 @@ def explanation_text(answer: Explanation, columns: int = 100) -> str:
     lines += ["", _("What to change")]
     for number, one in enumerate(answer.advice, 1):
         lines += wrap(shown(one.sentence), columns, first=f"  {number} ", rest="    ")
-    lines += ["", *_wrapped(", ".join(f"{value}" for value in answer.conditions.values()), columns)]
+    # The ledger names the threads.
+    told = [value for name, value in answer.conditions.items() if name != "threads"]
+    lines += ["", *_wrapped(", ".join(told), columns)]
     return "\n".join(lines)
 
 
@@ -48,7 +50,8 @@ def _wrapped(text: str, columns: int) -> list[str]:
 
 
 def _ledger(ledger: Ledger, columns: int) -> Iterator[str]:
-    title = _("A step in eager torch, us")
+    threads = n_("{n} thread", "{n} threads", ledger.threads).format(n=ledger.threads)
+    title = _("A step in eager torch, us") + f", {threads}"
     yield f"{pad(title, _LABEL)}{pad('', 9, right=True)}  {pad(_('95 % interval'), 17)}{pad(_('share'), 8, right=True)}"
     for line in sorted(ledger.lines, key=lambda line: -line.us.value):
         if line.share > _LEAST_SHARE:
