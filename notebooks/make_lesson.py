@@ -80,7 +80,7 @@ run = hotloop.fit(model, X, y, loss=criterion, optimizer=optimizer, epochs=20_00
 print(run)
 print(f"{run.losses[999]:.6f} at epoch 1,000: the loop by hand gave {losses[999]:.6f}")"""
     },
-    {"code": """run.plot()"""},
+    {"code": """run"""},
     {
         "en": """## 4. Where does a step's time go?
 `explain` forecasts every engine, then measures: the ledger of a step, what each convenience costs, and the floor that

@@ -80,15 +80,20 @@ def explain(
     json
         Print JSON for programs.
     """
+    from hotloop.cli.python_file import is_python_file
     from hotloop.files import check_writable
 
     budget_s = seconds_of(budget, "--budget", _LEAST_BUDGET_S)
     if out is not None:
+        if out.is_dir() or not out.parent.is_dir():
+            raise ArgumentError(Sentence("--out {path} is no file in a folder that is there", path=out))
         check_writable(out.parent)
     elsewhere = _passports(machine)
     if not json:
         _say(_("Explaining {subject}: this takes about {seconds:.0f} s ...").format(subject=subject, seconds=budget_s))
-    if ".py" in subject:
+    if is_python_file(subject):
+        if any(option is not None for option in (target, recipe, hidden, activation, optimizer)):
+            raise ArgumentError(Sentence("a model in a file takes --rows, --input and --batch-size, no other settings"))
         loop = _loop_of_file(subject, rows, input, batch_size)
     else:
         if rows is not None or input is not None:

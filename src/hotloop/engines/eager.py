@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     _Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
-__all__ = ["EagerEngine", "EagerSession"]
+__all__ = ["EagerEngine", "EagerSession", "needs_closure"]
 
 
 class EagerEngine:
@@ -101,7 +101,7 @@ class EagerSession:
         self._on_cpu = torch.device(task.device).type == "cpu"
         self._criterion = loss_on(task.loss, task.device)
         self._row_loss = RowLoss.of(self._criterion)
-        self._needs_closure = _needs_closure(task.optimizer)
+        self._needs_closure = needs_closure(task.optimizer)
         self._parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
         self._clip_grad_norm = torch.nn.utils.clip_grad_norm_
         self._is_full_batch = task.batch_size >= len(task.training) and not task.shuffle
@@ -348,7 +348,7 @@ class EagerSession:
         )
 
 
-def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Whether the optimizer evaluates the loss itself, like LBFGS."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty

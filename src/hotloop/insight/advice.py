@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from hotloop.insight.explanation import Advice, BreakEven, Forecast, Ledger, Subject
@@ -35,7 +36,7 @@ def advise(
         *_recording(ledger),
         *_batch(subject, ledger),
     ]
-    if not found:
+    if not found and any(way.measured_us is not None for way in ways):
         nothing = Sentence(
             "Nothing to change: no setting that was tried is faster by more than {share:.0%}.", share=_WORTH_IT - 1
         )
@@ -57,7 +58,20 @@ def _engine(subject: Subject, ledger: Ledger, ways: tuple[Forecast, ...]) -> Ite
         return
     times = ledger.wall_us.value / native.measured_us.value
     saved_s = (ledger.wall_us.value - native.measured_us.value) * subject.steps / 1e6 - native.prepare_s
-    if times < _WORTH_IT or saved_s <= 0:
+    if times < _WORTH_IT:
+        return
+    if saved_s <= 0:
+        from_step = math.ceil(1e6 * native.prepare_s / (ledger.wall_us.value - native.measured_us.value))
+        sentence = Sentence(
+            "Compiled, a step takes {us:.3g} us, {times:.0f} times less, but compiling takes {prepare:.2g} s: "
+            "it pays from {n:,} steps on, and this run has {steps:,}.",
+            us=native.measured_us.value,
+            times=times,
+            prepare=native.prepare_s,
+            n=from_step,
+            steps=subject.steps,
+        )
+        yield Advice("engine", sentence, times, "times")
         return
     sentence = Sentence(
         "Train with hotloop.fit or hotloop train: compiled, a step takes {us:.3g} us, {times:.0f} times less; "
@@ -72,21 +86,25 @@ def _engine(subject: Subject, ledger: Ledger, ways: tuple[Forecast, ...]) -> Ite
 
 def _threads(ways: tuple[Forecast, ...]) -> Iterator[Advice]:
     eager = [way for way in ways if (way.engine, way.device, way.machine) == ("eager", "cpu", None)]
-    measured = {way.threads: way.measured_us.value for way in eager if way.measured_us is not None}
+    measured = {way.threads: way.measured_us for way in eager if way.measured_us is not None}
     one, most = measured.get(1), max((count for count in measured if count is not None), default=1)
     if one is None or most == 1:
         return
-    times = measured[most] / one
+    all_of_them = measured[most]
+    if all_of_them.low <= one.high and one.low <= all_of_them.high:
+        # They were measured one after the other: intervals that overlap tell nothing.
+        return
+    times = all_of_them.value / one.value
     if times > _WORTH_IT:
         sentence = Sentence(
-            "In eager torch, set torch.set_num_threads(1): {n} threads take {times:.2g} times as long.",
+            "In eager torch, set torch.set_num_threads(1): {n} threads take {times:,.1f} times as long.",
             n=most,
             times=times,
         )
         yield Advice("threads", sentence, times, "times")
     elif times < 1 / _WORTH_IT:
         sentence = Sentence(
-            "In eager torch, use all {n} threads: one takes {times:.2g} times as long.", n=most, times=1 / times
+            "In eager torch, use all {n} threads: one takes {times:,.1f} times as long.", n=most, times=1 / times
         )
         yield Advice("threads", sentence, 1 / times, "times")
 

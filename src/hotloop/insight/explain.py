@@ -20,6 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hotloop.engines.choose import ENGINES
+from hotloop.engines.eager import needs_closure
+from hotloop.errors import ArgumentError, UnsupportedError
 from hotloop.insight.advice import advise
 from hotloop.insight.explanation import BreakEven, Explanation, Forecast, Ladder, Ledger
 from hotloop.insight.forecasting.break_even import break_even_map
@@ -33,6 +36,7 @@ from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, collect, leve
 from hotloop.insight.step.floor import floor_of
 from hotloop.insight.step.ladder import measure_ladder
 from hotloop.insight.step.ledger import measure_ledger
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +50,7 @@ _Times = dict[Way, Interval]
 
 # Shares of the budget: the ledger has the most to tell apart.
 _LEDGER, _LADDER, _WAYS = 0.4, 0.35, 0.25
-_LEAST_BLOCKS, _MOST_BLOCKS = 6, 100
+_LEAST_BLOCKS, _MOST_BLOCKS, _SURELY_BLOCKS = 6, 100, 3
 
 
 def explain(
@@ -116,13 +120,18 @@ def explain_loop(
     from hotloop.hardware.measure_cpu import measure_cpu
 
     started_s = time.monotonic()
-    task = loop.prepare().task
+    if not budget_s > 0:
+        raise ArgumentError(f"budget_s is {budget_s}", do="give a number of seconds above 0")
+    task, subject = loop.prepare().task, loop.subject
+    if needs_closure(task.optimizer):
+        what = f"a step of {type(task.optimizer).__name__} cannot be taken apart"
+        raise UnsupportedError(what, why="it runs the model as often as it likes", do="use another optimizer")
     say("machine")
     machine = describe()
     core = measure_cpu(machine.cpu, machine.memory.available_bytes)[0]
     passport, work = passport_here(), work_of_task(task)
     others = (*elsewhere, *(() if elsewhere else _gpus_met()))
-    forecasts = () if work is None else forecasts_for(work, [passport], others)
+    forecasts = _unforecast(task, passport) if work is None else forecasts_for(work, [passport], others)
     say("ledger")
     ledger = measure_ledger(loop, budget=_budget(_LEDGER * budget_s))
     say("ladder")
@@ -130,7 +139,6 @@ def explain_loop(
     say("engines")
     ways = scored(forecasts, _measured(loop, ledger, ladder, forecasts, _budget(_WAYS * budget_s)))
     break_even = _break_even(work, passport, others)
-    subject = loop.subject
     return Explanation(
         subject=subject,
         ledger=ledger,
@@ -144,8 +152,16 @@ def explain_loop(
     )
 
 
+def _unforecast(task: Task, passport: Passport) -> tuple[Forecast, ...]:
+    """Return the ways of a loop that cannot be followed: nothing is forecast, eager torch can be measured."""
+    refused = ENGINES["native"].refusal(task)
+    why = None if refused is None else Sentence("{what}, since {why}", what=refused.what, why=refused.why)
+    native = Forecast("native", "cpu", None, 1, None, None, unavailable=why)
+    return (native, *(Forecast("eager", "cpu", None, costs.threads, None, None) for costs in passport.torch))
+
+
 def _budget(seconds: float) -> Budget:
-    return Budget(seconds, _LEAST_BLOCKS, _MOST_BLOCKS)
+    return Budget(seconds, _LEAST_BLOCKS, _MOST_BLOCKS, _SURELY_BLOCKS)
 
 
 def _measured(loop: Loop, ledger: Ledger, ladder: Ladder, forecasts: Sequence[Forecast], budget: Budget) -> _Times:

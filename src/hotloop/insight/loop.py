@@ -25,6 +25,7 @@ from hotloop.engines.interface import Engine, Session
 from hotloop.engines.losses import loss_name
 from hotloop.errors import ArgumentError
 from hotloop.insight.explanation import Subject
+from hotloop.sentence import Sentence
 from hotloop.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Loop:
             network=type(self.model).__name__ if network is None else str(network),
             n_weights=sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad),
             rows=self.rows,
-            features=int(np.prod(self.X.shape[1:])),
+            features=int(np.prod(np.shape(self.X)[1:])),
             batch_size=self.rows_of_a_step,
             steps=self.steps,
             optimizer=type(self.optimizer).__name__,
@@ -208,15 +209,22 @@ def loop_of_module(
     """
     import torch
 
-    n_features = features or _features(model)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ArgumentError(Sentence("{name} has no weights to train", name=name))
+    n_features = _features(model) if features is None else features
+    if n_features < 1:
+        raise ArgumentError(Sentence("a row of {n} numbers is none", n=n_features))
     generator = torch.Generator().manual_seed(0)
-    X = torch.randn(rows, n_features, generator=generator)
+    X = torch.randn(rows, n_features, generator=generator, dtype=trained[0].dtype)
     try:
         with torch.no_grad():
             output = copy.deepcopy(model)(X[: min(rows, 4)])
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ArgumentError(
-            f"{name} does not take rows of {n_features} numbers", why=str(error).splitlines()[0], do="use --input"
+            Sentence("{name} does not take {rows} rows of {n} numbers", name=name, rows=min(rows, 4), n=n_features),
+            why=str(error).splitlines()[0],
+            do="give another number of features or rows, or use hotloop.explain(model, X, y, ...)",
         ) from None
     if not isinstance(output, torch.Tensor) or output.ndim > 2:
         raise ArgumentError(f"{name} gives no row of numbers for a row", do="use a model with one output tensor")
@@ -224,8 +232,8 @@ def loop_of_module(
     if output.ndim == 2 and output.shape[1] > 1:
         y, loss = torch.randint(output.shape[1], (rows,), generator=generator), torch.nn.CrossEntropyLoss()
     else:
-        y, loss = torch.randn(rows, *output.shape[1:], generator=generator), torch.nn.MSELoss()
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+        y, loss = torch.randn(rows, *output.shape[1:], generator=generator, dtype=X.dtype), torch.nn.MSELoss()
+    optimizer = torch.optim.SGD(trained, lr=0.01)
     return Loop(name, model, X, y, loss, optimizer, epochs=1000, batch_size=batch_size)
 
 
@@ -272,7 +280,12 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None) -> Loop:
         with torch.no_grad():
             y = torch.rand_like(copy.deepcopy(model)(like.X))
     return replace(
-        like, y=y, loss=loss, optimizer=kinds[1](like.optimizer.param_groups[0]["params"], **given), epochs=run.epochs
+        like,
+        y=y,
+        loss=loss,
+        optimizer=kinds[1](like.optimizer.param_groups[0]["params"], **given),
+        epochs=run.epochs,
+        shuffle=bool(settings["shuffle"]),
     )
 
 

@@ -197,11 +197,14 @@ class Budget:
     ----------
     seconds : float
     least_blocks, most_blocks : int
+    surely_blocks : int
+        So many are run even where that takes longer: one block alone has no spread.
     """
 
     seconds: float
     least_blocks: int = 10
     most_blocks: int = 400
+    surely_blocks: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,7 +342,11 @@ class Collection:
             self._look_at = math.ceil(len(self.blocks) * _LOOK_AGAIN)
             if self._enough(Measurements(tuple(self.blocks), "")):
                 self.ended = "narrow enough"
-        if self.ended is None and not self.fits(self._budget.seconds - self.spent_s):
+        if (
+            self.ended is None
+            and len(self.blocks) >= self._budget.surely_blocks
+            and not self.fits(self._budget.seconds - self.spent_s)
+        ):
             self.ended = "time"
 
     def fits(self, left_s: float) -> bool:
