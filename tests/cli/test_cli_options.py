@@ -66,3 +66,11 @@ def test_a_column_cannot_command_the_terminal(in_process, tmp_path):
     assert done.returncode == 0
     assert "-> \\x1b[31my (2 classes)" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("command", [("explain", "iris"), ("claim", "append")])
+@pytest.mark.parametrize("place", ["", "missing/page.html"])
+def test_where_to_write_is_looked_at_before_measuring(in_process, tmp_path, command, place):
+    done = in_process(*command, "--out", str(tmp_path / place))
+    assert done.returncode == 2
+    assert "no file in a folder" in done.stderr

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from hotloop.cli.duration import seconds_of
+from hotloop.cli.out_file import check_out
 from hotloop.errors import ArgumentError
 from hotloop.language import _
 from hotloop.language.one_line import one_line
@@ -72,12 +73,10 @@ def claim(
 
 
 def _measured(name: str, subject: str, budget_s: float, seed: int, out: Path | None, began_s: float) -> Ruling:
-    from hotloop.files import check_writable
     from hotloop.insight.claims import find_claim
 
     asked = find_claim(name)
-    if out is not None:
-        check_writable(out.parent)
+    check_out(out)
     text = _("Measuring '{name}' on {subject} for {seconds:g} s ...")
     print(one_line(text.format(name=name, subject=subject, seconds=budget_s)), file=sys.stderr, flush=True)
     from hotloop.cli.claim_process import START

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from hotloop.cli.duration import seconds_of
+from hotloop.cli.out_file import check_out
 from hotloop.cli.recipe_options import override, widths, with_optional
 from hotloop.errors import ArgumentError
 from hotloop.language import Sentence, _
@@ -81,13 +82,9 @@ def explain(
         Print JSON for programs.
     """
     from hotloop.cli.python_file import is_python_file
-    from hotloop.files import check_writable
 
     budget_s = seconds_of(budget, "--budget", _LEAST_BUDGET_S)
-    if out is not None:
-        if out.is_dir() or not out.parent.is_dir():
-            raise ArgumentError(Sentence("--out {path} is no file in a folder that is there", path=out))
-        check_writable(out.parent)
+    check_out(out)
     elsewhere = _passports(machine)
     if not json:
         _say(_("Explaining {subject}: this takes about {seconds:.0f} s ...").format(subject=subject, seconds=budget_s))
