@@ -8,7 +8,7 @@ from hotloop.language import Sentence, _, pad, shown, wrap
 
 __all__ = ["conditions_line", "contenders", "document", "legend", "machine_line", "render"]
 
-_WIDTHS = (14, 3, 9, 9, 24, 9, 9, 8, 8, 7)
+_WIDTHS = (14, 3, 9, 9, 23, 9, 9, 9, 8, 7)
 _LINE_WIDTH = 100
 
 
