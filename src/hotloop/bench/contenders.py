@@ -16,7 +16,7 @@ from hotloop.language import Sentence
 __all__ = ["DEFAULT", "NAMES", "all_contenders", "choose"]
 
 DEFAULT = ("hotloop", "eager", "eager-threads", "eager-fused", "jax", "jax-given", "scikit-learn")
-"""All but torch.compile, which compiles for half a minute and more before its first step."""
+"""All but torch.compile, which compiles for 15 s and more before its first step."""
 
 NAMES = (*DEFAULT, "torch-compile")
 

@@ -42,7 +42,7 @@ def bench(
     only
         These contenders alone: hotloop,eager,jax.
     also
-        These as well: torch-compile, which is left out by default since it compiles for half a minute and more.
+        These as well: torch-compile, which is left out by default since it compiles for 15 s and more.
     without
         Not these: eager-threads,eager-fused,jax,jax-given,scikit-learn.
     rounds
