@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,18 @@ os.environ.update(LANGUAGE="en", LC_ALL="", LC_MESSAGES="", LANG="en_US.UTF-8")
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write what the tests in compiler/golden expect")
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were():
+    """Put back whoever handles Ctrl-C, and say which test took its place: all tests after it would depend on it."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    after = [signal.getsignal(number) for number in numbers]
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before, "a test has left a handler of signals behind"
 
 
 @pytest.fixture

@@ -93,6 +93,8 @@ def test_mistakes_are_one_line_of_chinese(tmp_path, monkeypatch, capsys, undecid
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hotloop.cli.stop_at_once", lambda: None)
+    monkeypatch.setattr("hotloop.cli.train.stop_at_once", lambda: None)
+    monkeypatch.setattr("hotloop.cli.train.stop_at_whole_steps", lambda: None)
     with pytest.raises(SystemExit) as left:
         main(["--lang=zh", *arguments])
     said = capsys.readouterr().err
@@ -104,6 +106,8 @@ def test_help_is_chinese_and_names_the_option(tmp_path, monkeypatch, capsys, und
     from hotloop.cli import main
 
     monkeypatch.setattr("hotloop.cli.stop_at_once", lambda: None)
+    monkeypatch.setattr("hotloop.cli.train.stop_at_once", lambda: None)
+    monkeypatch.setattr("hotloop.cli.train.stop_at_whole_steps", lambda: None)
     for command in ([], ["train"], ["predict"], ["devices"], ["layers"], ["ir"]):
         with pytest.raises(SystemExit):
             main(["--lang", "zh", *command, "--help"])
