@@ -17,9 +17,9 @@ import time
 from dataclasses import dataclass
 
 import torch
-from workloads import find_workload
 
 import hotloop
+from hotloop.bench.workloads import find_workload
 
 _LONGER = 10
 

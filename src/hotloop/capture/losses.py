@@ -6,7 +6,7 @@ Recognised as ``engines/losses.py`` recognises them: the classes of ``torch.nn``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,7 @@ from hotloop.program.types import Type
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossRule", "TargetKind", "read_loss", "write_loss"]
+__all__ = ["LossRule", "TargetKind", "read_loss", "settings_of", "write_loss"]
 
 TargetKind = Literal["labels", "numbers"]
 """What y holds: an integer class for each row, or real numbers in the shape of the model's output."""
@@ -146,10 +146,10 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
     if row is not None and isinstance(loss, torch.nn.Module):
         if altered := alteration(loss):
             raise NotCaptured(f"the loss {row.module}", *altered)
-        for name in row.unused:
-            if getattr(loss, name) is not None:
+        for name, value in settings_of(loss, row.unused).items():
+            if value is not None:
                 raise NotCaptured(f"the loss {row.module}", f"it has the setting {name!r}", _WITHOUT)
-        return row, {name: getattr(loss, name) for name in row.defaults}
+        return row, settings_of(loss, row.defaults)
     function = loss.func if type(loss) is partial else loss
     try:
         row = None if isinstance(loss, torch.nn.Module) else _rows().get(function)
@@ -163,6 +163,13 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
         what = f"it has the setting {unknown[0]!r}" if unknown else "the partial fixes a tensor"
         raise NotCaptured(f"the loss {row.function}", what, _WITHOUT)
     return row, {**row.defaults, **given}
+
+
+def settings_of(loss: torch.nn.Module, names: Iterable[str]) -> dict[str, Any]:
+    """Return attributes and buffers of one of torch's losses; None for those that it lacks."""
+    # Sooner done than asking the module, which looks for attributes everywhere else first.
+    own = {**loss._buffers, **vars(loss)}
+    return {name: own.get(name) for name in names}
 
 
 @cache

@@ -13,6 +13,7 @@ from hotloop.capture.modules import read_model
 from hotloop.capture.optimizers import CapturedGroup, read_groups
 from hotloop.capture.recipe import Recipe, write_program
 from hotloop.capture.refusal import NotCaptured
+from hotloop.program.network import Network
 from hotloop.program.program import Program
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Captured:
         For each of the program's updates.
     n_outputs : int
         Features of the model's output.
+    network : Network, optional
+        The model as a layer spec, where it is nothing more; its parameters in the order of ``weights``.
     """
 
     program: Program
@@ -44,6 +47,7 @@ class Captured:
     fixed: Mapping[str, NDArray[Any]]
     groups: tuple[CapturedGroup, ...]
     n_outputs: int
+    network: Network | None
 
 
 def capture(
@@ -109,7 +113,8 @@ def capture(
     )
     program = write_program(recipe)
     names = [item.name for item in program.weights]
-    return Captured(program, dict(zip(names, read.parameters, strict=True)), fixed, tuple(groups), read.graph.n_outputs)
+    weights = dict(zip(names, read.parameters, strict=True))
+    return Captured(program, weights, fixed, tuple(groups), read.graph.n_outputs, read.network)
 
 
 def _check_surroundings() -> None:

@@ -11,16 +11,27 @@ from hotloop.capture.refusal import NotCaptured
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["alteration", "check_no_global_hooks", "check_parameters"]
+__all__ = ["alteration", "check_no_global_hooks", "check_parameters", "is_compiled", "rewiring"]
 
 
 def alteration(module: torch.nn.Module) -> tuple[str, str] | None:
     """Return how an instance differs from its class, and what to do about it; None if it does not."""
+    if is_compiled(module):
+        return "it is compiled by torch.compile", "give hotloop the module as it was before"
+    return rewiring(module)
+
+
+def is_compiled(module: torch.nn.Module) -> bool:
+    """Whether torch.compile stands behind a module, or around one."""
+    own = module.__dict__
+    return own.get("_compiled_call_impl") is not None or "_orig_mod" in own["_modules"]
+
+
+def rewiring(module: torch.nn.Module) -> tuple[str, str] | None:
+    """Return how an instance computes, or reports, something else than its class does; None if it does not."""
     own = module.__dict__
     if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
         return "it has hooks, which are to run at each step", "remove them"
-    if own.get("_compiled_call_impl") is not None or "_orig_mod" in own["_modules"]:
-        return "it is compiled by torch.compile", "give hotloop the module as it was before"
     if "forward" in own:
         return "its forward has been replaced", "write a class with that forward"
     if "parametrizations" in own["_modules"]:

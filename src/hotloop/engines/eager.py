@@ -37,8 +37,9 @@ from hotloop.engines.memory import (
 )
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
-from hotloop.engines.torch_state import clone, generators, is_finite, loss_on, move, restore_generators
+from hotloop.engines.torch_state import clone, generators, is_finite, learned, loss_on, move, restore_generators
 from hotloop.errors import OutOfMemoryError, UnsupportedError
+from hotloop.program.network import Network
 from hotloop.program.random import row_order
 from hotloop.sentence import Sentence
 
@@ -188,6 +189,10 @@ class EagerSession:
     def close(self) -> None:
         """Put model and optimizer state back where they were; see :class:`hotloop.engines.interface.Session`."""
         move(self._task, self._home)
+
+    def learned(self) -> tuple[Network | None, dict[str, Any]]:
+        """Return what the model has become; see :class:`hotloop.engines.interface.Session`."""
+        return learned(self._task.model)
 
     def _batches(self, n_steps: int, lr_table: FloatArray | None) -> Iterator[_Batch]:
         """Yield the rows of the next steps, with each epoch's learning rates set before its first."""

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import UnsupportedError
+from hotloop.program.network import Network
 
 __all__ = ["AnyTask", "Engine", "FloatArray", "Mark", "Session", "State"]
 
@@ -138,6 +139,9 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Let model and optimizer hold what has been learned, on the device where they were."""
+
+    def learned(self) -> tuple[Network | None, dict[str, Any]]:
+        """Return, once closed, the model as a layer spec with arrays by name; or None and its state dict on the CPU."""
 
 
 class Engine(Protocol[OwnTask]):

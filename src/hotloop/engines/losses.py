@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from hotloop.capture.losses import settings_of
+
 if TYPE_CHECKING:
     import torch
 
@@ -99,9 +101,7 @@ class RowLoss:
         if isinstance(loss, torch.nn.Module):
             if type(loss) is not getattr(torch.nn, name, None):
                 return None
-            settings: Mapping[str, Any] = {
-                key: getattr(loss, key, None) for key in ("reduction", "weight", "ignore_index")
-            }
+            settings: Mapping[str, Any] = settings_of(loss, ("reduction", "weight", "ignore_index"))
         else:
             function = loss.func if isinstance(loss, partial) else loss
             if function is not getattr(torch.nn.functional, name, None) or (isinstance(loss, partial) and loss.args):

@@ -8,7 +8,7 @@ that eager torch can go on from there; ``adopt`` takes them back, and captures a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,17 @@ from numpy.typing import NDArray
 from hotloop.capture import Captured, CapturedGroup, NotCaptured, capture, read_slots, write_slots
 from hotloop.capture.optimizers import read_rule_again
 from hotloop.compiler.code_size import check_code_size
-from hotloop.compiler.compiled import CompiledProgram, Rows
+from hotloop.compiler.compiled import CompiledProgram
 from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.losses import RowLoss
 from hotloop.engines.model_parts import ModelParts
-from hotloop.engines.task import Rows as TorchRows
 from hotloop.engines.task import Task
-from hotloop.engines.torch_state import clone, is_finite
+from hotloop.engines.torch_state import clone, is_finite, learned
 from hotloop.errors import UnsupportedError
-
-if TYPE_CHECKING:
-    import torch
+from hotloop.program.network import Network
 
 __all__ = ["NativeEngine", "NativeSession"]
 
@@ -92,8 +89,8 @@ class NativeSession:
         parts = task.parts or ModelParts.of(task.model)
         others = [*parts.buffers, *(own for own in parts.parameters if id(own) not in self._own)]
         self._others_are_finite = all(map(is_finite, others))
-        validation = None if task.validation is None else _rows(task.validation)
-        self._steps = CompiledSteps(compiled, captured.fixed, _rows(task.training), validation, batching)
+        validation = None if task.validation is None else task.validation.arrays
+        self._steps = CompiledSteps(compiled, captured.fixed, task.training.arrays, validation, batching)
         self._take()
 
     def advance(self, n_steps: int, lr_table: FloatArray | None) -> FloatArray:
@@ -226,6 +223,16 @@ class NativeSession:
         """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
         self.publish()
 
+    def learned(self) -> tuple[Network | None, dict[str, Any]]:
+        """Return what the model has become; see :class:`hotloop.engines.interface.Session`."""
+        network = self._captured.network
+        if network is None:
+            return learned(self._task.model)
+        memory = self._steps.memory
+        shapes = network.parameter_shapes.items()
+        own = zip(self._captured.weights, shapes, strict=True)
+        return network, {name: memory.weight(ours).reshape(shape).copy() for ours, (name, shape) in own}
+
     def _names(self, number: int) -> tuple[str, ...]:
         return self._captured.program.updates[number].weights
 
@@ -286,9 +293,6 @@ def _capture(task: Task) -> Captured:
     if X.ndim != 2 or not X.is_floating_point():
         raise NotCaptured(f"X of shape {tuple(X.shape)}", "compiled code takes rows of real numbers", "flatten X")
     is_labels = not y.is_floating_point() and y.ndim == 1
-    every_y = [rows.y for rows in (task.training, task.validation) if rows is not None]
-    row_loss = RowLoss.of(task.loss)
-    ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,
         task.loss,
@@ -297,9 +301,22 @@ def _capture(task: Task) -> Captured:
         target="labels" if is_labels else "numbers",
         has_row_weight=task.training.weight is not None,
         has_validation=task.validation is not None,
-        ignores_labels=is_labels and any(bool((_array(labels) == ignored).any()) for labels in every_y),
+        ignores_labels=is_labels and _ignores_labels(task),
         clip_grad_norm=task.clip_grad_norm,
     )
+
+
+def _ignores_labels(task: Task) -> bool:
+    """Whether some label is the one that the loss ignores."""
+    row_loss = RowLoss.of(task.loss)
+    ignored = -100 if row_loss is None else row_loss.ignore_index
+    for rows in (task.training, task.validation):
+        if rows is not None and rows.label_range is not None:
+            low, high = rows.label_range
+            # It mostly lies outside of all labels.
+            if low <= ignored <= high and bool((rows.arrays.y == ignored).any()):
+                return True
+    return False
 
 
 def _batching(task: Task) -> Batching:
@@ -310,12 +327,3 @@ def _batching(task: Task) -> Batching:
         is_full=not task.shuffle and task.batch_size >= len(task.training),
         seed=task.seed,
     )
-
-
-def _rows(rows: TorchRows) -> Rows:
-    """Return the rows as arrays that share the tensors' memory wherever they can."""
-    return Rows(_array(rows.X), _array(rows.y), None if rows.weight is None else _array(rows.weight))
-
-
-def _array(tensor: torch.Tensor) -> NDArray[Any]:
-    return np.ascontiguousarray(tensor.numpy(force=True))

@@ -23,6 +23,7 @@ from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.layers_task import LayersTask
 from hotloop.errors import OutOfMemoryError, UnsupportedError
+from hotloop.program.network import Network
 from hotloop.program.program import Program
 
 __all__ = ["LayersSession", "NativeLayersEngine", "batching_of", "program_of"]
@@ -88,7 +89,7 @@ class LayersSession:
     ):
         self.step = 0
         self.notes: tuple[str, ...] = ()
-        self._shapes = task.network.parameter_shapes
+        self._network, self._shapes = task.network, task.network.parameter_shapes
         self._inputs = dict(zip(self._shapes, (item.name for item in compiled.program.weights), strict=True))
         self._slots = compiled.program.updates[0].slots
         self._updates = [UpdateRule(task.rule, group_index=0, first_step=0)]
@@ -148,7 +149,11 @@ class LayersSession:
         """Return None: nobody changes the weights between steps."""
 
     def close(self) -> None:
-        """Do nothing: what was learned is in the last state."""
+        """Do nothing: nobody but the session holds the weights."""
+
+    def learned(self) -> tuple[Network, _Arrays]:
+        """Return the network and its weights; see :class:`hotloop.engines.interface.Session`."""
+        return self._network, self._copies(self._steps.memory.weight)
 
     def _slot(self, slot: str) -> Callable[[str], NDArray[Any]]:
         return lambda name: self._steps.memory.slot(0, slot, name)

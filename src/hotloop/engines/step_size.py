@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hotloop.sentence import Sentence
 
 __all__ = ["FLOP_WORTH_AN_ACCELERATOR", "FLOP_WORTH_A_SECOND_THREAD", "step_flop", "why_too_small"]
@@ -20,6 +22,7 @@ def step_flop(batch_size: int, n_weights: int) -> float:
     return 6.0 * batch_size * n_weights
 
 
+@lru_cache(maxsize=256)
 def why_too_small(flop: float | None) -> str | None:
     """Return a clause about the device if a step is too little work for any accelerator, else None."""
     if flop is None or flop >= FLOP_WORTH_AN_ACCELERATOR:

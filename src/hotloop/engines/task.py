@@ -7,6 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hotloop.compiler.compiled import Rows as Arrays
 from hotloop.engines.epoch import Epoch
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
@@ -38,6 +42,25 @@ class Rows:
     def __len__(self) -> int:
         return self.X.shape[0]
 
+    @cached_property
+    def arrays(self) -> Arrays:
+        """The same rows as C-contiguous arrays; they share the tensors' memory wherever they can."""
+        return Arrays(_array(self.X), self._labels, None if self.weight is None else _array(self.weight))
+
+    @cached_property
+    def label_range(self) -> tuple[int, int] | None:
+        """The least and the largest label; None where y holds numbers, or nothing."""
+        if self.y.is_floating_point() or not self.y.numel():
+            return None
+        if self.y.is_cpu:
+            return int(self._labels.min()), int(self._labels.max())
+        low, high = self.y.aminmax()
+        return int(low), int(high)
+
+    @cached_property
+    def _labels(self) -> NDArray[Any]:
+        return _array(self.y)
+
     @property
     def all(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """X, y and weight of all rows."""
@@ -52,6 +75,10 @@ class Rows:
         """Return the same rows on a device."""
         weight = None if self.weight is None else self.weight.to(device)
         return Rows(self.X.to(device), self.y.to(device), weight)
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    return np.ascontiguousarray(tensor.numpy(force=True))
 
 
 @dataclass(frozen=True, eq=False)

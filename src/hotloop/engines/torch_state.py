@@ -7,12 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hotloop.capture import arrays_of, from_module
+from hotloop.program.network import Network
+
 if TYPE_CHECKING:
     import torch
 
     from hotloop.engines.task import Task
 
-__all__ = ["clone", "generators", "is_finite", "loss_on", "move", "restore_generators"]
+__all__ = ["clone", "generators", "is_finite", "learned", "loss_on", "move", "restore_generators"]
 
 
 def clone(value: Any) -> Any:
@@ -43,6 +46,15 @@ def move(task: Task, device: str | torch.device) -> None:
     task.model.to(device)
     # Loading its own state makes the optimizer cast each tensor to where its parameter is now.
     task.optimizer.load_state_dict(task.optimizer.state_dict())
+
+
+def learned(model: torch.nn.Module) -> tuple[Network | None, dict[str, Any]]:
+    """Return a model as a layer spec with arrays by name, or, where it is more than that, None and its state dict."""
+    network = from_module(model)
+    if network is not None:
+        return network, arrays_of(network, model)
+    weights = clone(model.state_dict())
+    return None, {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
 
 
 def loss_on(loss: Callable[..., Any], device: str) -> Callable[..., Any]:

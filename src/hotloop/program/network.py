@@ -2,7 +2,7 @@
 
 ``hotloop train`` builds a :class:`Network`, initialises it, and saves it as ``network.json``; ``capture/`` turns it
 into an ``nn.Module`` and back. Parameters are named as ``torch.nn.Sequential`` names them ("0.weight", "2.bias").
-A new activation is one row in :data:`ACTIVATIONS` and one in ``capture/sequential.py``.
+A new activation is one row in :data:`ACTIVATIONS` and one in ``capture/supported.py``.
 """
 
 from __future__ import annotations

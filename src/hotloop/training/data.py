@@ -15,6 +15,7 @@ import numpy as np
 from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
+from hotloop.engines.task import Rows
 from hotloop.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def row_weights(
     return converted
 
 
-def check_labels(y: torch.Tensor, row_loss: RowLoss | None, per_row: tuple[int, ...] | None, name: str = "y") -> None:
+def check_labels(of: Rows, row_loss: RowLoss | None, per_row: tuple[int, ...] | None, name: str = "y") -> None:
     """Raise if targets do not fit the model's output: another shape, or labels that it has no output for.
 
     Raises
@@ -130,7 +131,7 @@ def check_labels(y: torch.Tensor, row_loss: RowLoss | None, per_row: tuple[int, 
     """
     if row_loss is None or per_row is None:
         return
-    rows = tuple(y.shape[1:])
+    y, rows = of.y, tuple(of.y.shape[1:])
     if row_loss.kind == "elements" or y.is_floating_point():
         if rows != per_row:
             column = per_row == (1,) and not rows
@@ -146,25 +147,14 @@ def check_labels(y: torch.Tensor, row_loss: RowLoss | None, per_row: tuple[int, 
             f"{name} has shape {_shape(rows)} and the model's output {_shape(per_row)}",
             why=f"{row_loss.name} takes one number for each class, and labels of shape {_shape(per_row[1:])}",
         )
-    low, high = _label_range(y)
+    low, high = of.label_range or (0, 0)
     if not 0 <= row_loss.ignore_index < per_row[0] and (low == row_loss.ignore_index or high == row_loss.ignore_index):
-        low, high = _label_range(y[y != row_loss.ignore_index])
+        low, high = Rows(of.X, y[y != row_loss.ignore_index]).label_range or (0, 0)
     if low < 0 or high >= per_row[0]:
         raise ArgumentError(
             f"{name} holds labels from {low} to {high}",
             why=f"the model has {per_row[0]} outputs, for labels 0 to {per_row[0] - 1}",
         )
-
-
-def _label_range(labels: torch.Tensor) -> tuple[int, int]:
-    """Return the least and the largest label; 0 and 0 where there are none."""
-    if not labels.numel():
-        return 0, 0
-    if labels.is_cpu:
-        array = labels.numpy()
-        return int(array.min()), int(array.max())
-    low, high = labels.aminmax()
-    return int(low), int(high)
 
 
 def try_loss(loss: _Loss, probe: Probe | None, y: torch.Tensor) -> None:

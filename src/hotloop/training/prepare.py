@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.capture import arrays_of, from_module
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads, model_flop
-from hotloop.engines.interface import Engine, Session
+from hotloop.engines.interface import Engine
 from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
-from hotloop.engines.torch_state import clone
 from hotloop.errors import ArgumentError, UnsupportedError
-from hotloop.program.network import Network
 from hotloop.program.random import row_order
 from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
 from hotloop.training.checkpoint import saved_seed
@@ -64,15 +61,10 @@ class PreparedModule(Prepared[Task]):
         """Keep two threads from training one model at once."""
         return _only_user(self.task.model)
 
-    def learned(self, session: Session) -> tuple[Network | None, dict[str, Any], str]:
-        """Return the model as layers, with arrays, where it is nothing else; or else its state dict on the CPU."""
-        model = self.task.model
-        network = from_module(model)
-        if network is not None:
-            return network, arrays_of(network, model), type(model).__qualname__
-        weights = clone(model.state_dict())
-        kept = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in weights.items()}
-        return None, kept, type(model).__qualname__
+    @property
+    def module_name(self) -> str:
+        """The name of the model's class."""
+        return type(self.task.model).__qualname__
 
     def settings_as_data(self) -> dict[str, object]:
         """Return the settings of the run as JSON can hold them."""
@@ -171,7 +163,7 @@ def _try_out(task: Task, row_loss: RowLoss | None) -> Probe | None:
 def _check_labels(task: Task, row_loss: RowLoss | None, output_of_a_row: tuple[int, ...] | None) -> None:
     for part, name in ((task.training, "y"), (task.validation, "y_val")):
         if part is not None:
-            check_labels(part.y, row_loss, output_of_a_row, name)
+            check_labels(part, row_loss, output_of_a_row, name)
 
 
 def _rows(model: ModelParts, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.compiler.compiled import Rows
-from hotloop.engines.interface import Session
 from hotloop.engines.layers_task import LayersTask
 from hotloop.engines.native_layers import NativeLayersEngine
 from hotloop.errors import ArgumentError
@@ -42,9 +41,10 @@ class PreparedLayers(Prepared[LayersTask]):
         shares = self.task.epoch.shares
         return lambda epoch: shares
 
-    def learned(self, session: Session) -> tuple[Network, dict[str, Any], str]:
-        """Return the network, and the weights at which the session stands."""
-        return self.task.network, session.state(weights_only=True).model, "Network"
+    @property
+    def module_name(self) -> str:
+        """That of layer specs."""
+        return "Network"
 
     def settings_as_data(self) -> dict[str, object]:
         """Return the settings of the run under the names that torch has for them."""

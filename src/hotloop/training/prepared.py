@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.engines.interface import AnyTask, Engine, Session
+from hotloop.engines.interface import AnyTask, Engine
 from hotloop.errors import Interrupted
 from hotloop.program.network import Network
 from hotloop.runs.run import Run
@@ -75,9 +75,10 @@ class Prepared(ABC, Generic[OwnTask]):
     def settings_as_data(self) -> dict[str, object]:
         """Return the settings of the run as JSON can hold them."""
 
+    @property
     @abstractmethod
-    def learned(self, session: Session) -> tuple[Network | None, dict[str, Any], str]:
-        """Return network, weights and name of the module as a run keeps them, once the session is closed."""
+    def module_name(self) -> str:
+        """What the class that is trained is called."""
 
     def schedule(self) -> LearningRates | None:
         """Return the learning rates of coming epochs where they change."""
@@ -104,19 +105,17 @@ class Prepared(ABC, Generic[OwnTask]):
             may_change = self.settings.engine == "auto"
             parts = (self.engine, self.task, self.plan, recorder, self.schedule(), checkpoint)
             loop = TrainingLoop(*parts, may_change_engine=may_change)
-            session = loop.run()
-            learned = self.learned(session)
-        run = self._run_of(loop, learned, started_at)
+            network, weights = loop.run().learned()
+        run = self._run_of(loop, network, weights, started_at)
         if loop.signal_number is not None:
             raise Interrupted(run, loop.signal_number)
         return run
 
     def _run_of(
-        self, loop: TrainingLoop[OwnTask], learned: tuple[Network | None, dict[str, Any], str], started_at: str
+        self, loop: TrainingLoop[OwnTask], network: Network | None, weights: dict[str, Any], started_at: str
     ) -> Run:
         losses, recorded_at = loop.recorder.records()
         validation_losses, validated_at = loop.validation.records()
-        network, weights, module_name = learned
         return Run(
             losses=losses,
             recorded_at=recorded_at,
@@ -136,6 +135,6 @@ class Prepared(ABC, Generic[OwnTask]):
             settings=self.settings_as_data(),
             network=network,
             weights=weights,
-            module_name=module_name,
+            module_name=self.module_name,
             started_at=started_at,
         )

@@ -1,0 +1,231 @@
+"""Plain ``nn.Sequential``s, read layer by layer: most networks are one, and are read in microseconds.
+
+A walk notes of each layer what it does; what that amounts to is worked out once for all networks of one structure. A
+new layer is one reader in :func:`_readers`; a new activation needs none.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from hotloop.capture.activation import read_activation
+from hotloop.capture.graph import Graph, Node, Weight
+from hotloop.capture.refusal import NotCaptured
+from hotloop.capture.supported import ACTIVATIONS, Activation
+from hotloop.capture.unaltered import is_compiled, rewiring
+from hotloop.errors import ArgumentError
+from hotloop.program import network
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Plain", "read_plain"]
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    parameters : tuple of torch.nn.Parameter
+        Each once, in the order of their first use.
+    graph : Graph, optional
+        What they compute from rows; the same object for the same layers. None where rows have another width, or would
+        themselves be changed.
+    network : Network, optional
+        The same as a layer spec, where the module is nothing more than that; its parameters in the order of these.
+    is_compiled : bool
+        Whether ``module.compile()`` was called on any: it computes the same, by other code.
+    """
+
+    parameters: tuple[torch.nn.Parameter, ...]
+    graph: Graph | None
+    network: network.Network | None
+    is_compiled: bool
+
+
+# What a layer does, with which parameters, and its settings.
+_Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
+_Reader = Callable[[Any], "_Step | None"]
+# The same with the numbers of the parameters: what two networks of one structure have in common.
+_Numbered = tuple[str, tuple[int, ...], tuple[Any, ...]]
+
+
+def read_plain(module: torch.nn.Module, n_features: int | None = None) -> Plain | None:
+    """Return a Sequential of covered layers, or a single one, or None for anything else.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    n_features : int, optional
+        Width of the rows; by default what the first linear layer takes.
+    """
+    import torch
+
+    layers: list[torch.nn.Module | None] = []
+    is_flat = _unfold(module, layers)
+    compiled, readers = is_compiled(module), _readers()
+    numbers: dict[int, int] = {}
+    parameters: list[torch.nn.Parameter] = []
+    steps: list[_Numbered] = []
+    for layer in layers:
+        read = readers.get(type(layer))
+        if read is None or layer is None or rewiring(layer) or _is_patched(type(layer)):
+            return None
+        step = read(layer)
+        if step is None:
+            return None
+        op, own, settings = step
+        for parameter in own:
+            if numbers.setdefault(id(parameter), len(parameters)) == len(parameters):
+                parameters.append(parameter)
+        steps.append((op, tuple([numbers[id(parameter)] for parameter in own]), settings))
+        compiled = compiled or is_compiled(layer)
+        is_flat = is_flat and not _has_more(layer)
+    shapes = tuple([tuple(parameter.shape) for parameter in parameters])
+    graph, spec = _meaning(n_features, shapes, tuple(steps))
+    if not is_flat or any(parameter.dtype is not torch.float32 for parameter in parameters):
+        spec = None
+    return Plain(tuple(parameters), graph, spec, compiled)
+
+
+def _unfold(module: torch.nn.Module, layers: list[torch.nn.Module | None]) -> bool:
+    """Append the layers of nested Sequentials in order, None where one is altered.
+
+    Return whether it is a single one with children numbered from "0" on: they are not where some were named or removed.
+    """
+    import torch
+
+    if type(module) is not torch.nn.Sequential:
+        layers.append(module)
+        return False
+    if rewiring(module):
+        layers.append(None)
+    is_flat = not _has_more(module)
+    for index, (name, child) in enumerate(module._modules.items()):
+        if type(child) is torch.nn.Sequential:
+            _unfold(child, layers)
+            is_flat = False
+        else:
+            layers.append(child)
+            is_flat = is_flat and name == str(index)
+    return is_flat
+
+
+def _has_more(module: torch.nn.Module) -> bool:
+    """Whether a module's state is more than its parameters."""
+    own = module.__dict__
+    return bool(own["_buffers"] or own["_state_dict_hooks"] or own["_state_dict_pre_hooks"])
+
+
+def _is_patched(kind: type[torch.nn.Module]) -> bool:
+    """Whether someone has given a class another forward."""
+    return bool(kind.forward.__module__ != kind.__module__)
+
+
+@lru_cache(maxsize=256)
+def _meaning(
+    n_features: int | None, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]
+) -> tuple[Graph | None, network.Network | None]:
+    """Return what layers compute, as a graph and as a layer spec, where there are these."""
+    n_taken = next((shapes[indices[0]][1] for op, indices, _ in steps if op == "linear"), None)
+    return _graph(n_taken if n_features is None else n_features, shapes, steps), _spec(n_taken, shapes, steps)
+
+
+def _graph(n_features: int | None, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]) -> Graph | None:
+    if n_features is None:
+        return None
+    nodes: list[Node] = []
+    width = n_features
+    for op, indices, settings in steps:
+        if op in ("identity", "nothing"):
+            continue
+        if op == "linear":
+            n_out, n_in = shapes[indices[0]]
+            if n_in != width:
+                return None
+            width = n_out
+        # Before any other layer an activation in place would change the rows themselves.
+        elif op == "activation in place" and not nodes:
+            return None
+        name = "linear" if op == "linear" else "activation"
+        nodes.append(Node(name, (len(nodes), *(Weight(index) for index in indices)), settings))
+    return Graph(n_features, shapes, tuple(nodes), len(nodes), width)
+
+
+def _spec(
+    n_inputs: int | None, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]
+) -> network.Network | None:
+    own = list(itertools.chain.from_iterable(indices for _, indices, _ in steps))
+    layers = [_layer(op, [shapes[index] for index in indices], settings) for op, indices, settings in steps]
+    # A spec shares no parameters.
+    if n_inputs is None or len(set(own)) != len(own) or None in layers:
+        return None
+    try:
+        return network.Network(n_inputs, tuple(layer for layer in layers if layer is not None))
+    except ArgumentError:  # layers that do not fit each other
+        return None
+
+
+def _layer(op: str, shapes: list[tuple[int, ...]], settings: tuple[Any, ...]) -> network.Layer | None:
+    if op == "linear":
+        return network.Linear(shapes[0][1], shapes[0][0]) if len(shapes) == 2 else None
+    if op == "identity":
+        return network.Activation("identity")
+    # A spec has torch's default settings.
+    if op == "nothing" or settings[0] not in network.ACTIVATIONS or settings[1]:
+        return None
+    return network.Activation(settings[0])
+
+
+@cache
+def _readers() -> Mapping[type, _Reader]:
+    """What reads a layer of each class; it returns None where the layer is to be followed instead."""
+    import torch
+
+    of_activations = {getattr(torch.nn, row.module): _activation(row) for row in ACTIVATIONS}
+    return {
+        torch.nn.Linear: _linear,
+        torch.nn.Identity: lambda layer: ("identity", (), ()),
+        torch.nn.Flatten: _flatten,
+        torch.nn.Dropout: _dropout,
+        **of_activations,
+    }
+
+
+_NOTHING: _Step = ("nothing", (), ())
+
+
+def _linear(layer: torch.nn.Linear) -> _Step | None:
+    own = [parameter for parameter in layer._parameters.values() if parameter is not None]
+    named = list(layer._parameters) == ["weight", "bias"] and layer._parameters["weight"] is not None
+    shadowed = "weight" in vars(layer) or "bias" in vars(layer) or layer._buffers or layer._modules
+    if not named or shadowed or own[0].ndim != 2 or (len(own) == 2 and own[1].shape != own[0].shape[:1]):
+        return None
+    return "linear", own, (True,)
+
+
+def _flatten(layer: torch.nn.Flatten) -> _Step | None:
+    return _NOTHING if layer.start_dim == 1 and layer.end_dim in (-1, 1) else None
+
+
+def _dropout(layer: torch.nn.Dropout) -> _Step | None:
+    return _NOTHING if layer.p == 0 or not layer.training else None
+
+
+def _activation(row: Activation) -> _Reader:
+    def read(layer: torch.nn.Module) -> _Step | None:
+        own = layer.__dict__
+        in_place = own.get("inplace", False)
+        try:
+            settings = read_activation("", row, {name: own[name] for name in row.defaults}, in_place)
+        except (NotCaptured, KeyError):
+            return None
+        return ("activation in place" if in_place else "activation"), (), settings
+
+    return read
