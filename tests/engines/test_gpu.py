@@ -52,13 +52,15 @@ def test_a_model_on_the_gpu_stays_there():
 def test_losses_are_read_once_a_chunk():
     """Within a chunk nothing waits for the GPU; the read-back at its end is the only synchronisation."""
     from hotloop.engines.eager import EagerEngine
+    from hotloop.engines.losses import RowLoss
     from hotloop.engines.task import Rows, Task
 
     X, y = data()
     model = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 3))
     optimizer = optim.SGD(model.parameters(), lr=0.01)
+    loss = nn.CrossEntropyLoss()
     task = Task(
-        model, nn.CrossEntropyLoss(), optimizer, Rows(X, y), None, 120, False, False, None, 0, "cuda", None, None
+        model, loss, RowLoss.of(loss), optimizer, Rows(X, y), None, 120, False, False, None, 0, "cuda", None, None
     )
     session = EagerEngine().prepare(task)
     session.advance(3, None)

@@ -141,7 +141,6 @@ _WITHOUT = "use the loss without it; rows are weighted by sample_weight"
 def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
     import torch
 
-    do = "use one of " + ", ".join(row.module for row in LOSSES)
     row = _rows().get(type(loss)) if isinstance(loss, torch.nn.Module) else None
     if row is not None and isinstance(loss, torch.nn.Module):
         if altered := alteration(loss):
@@ -156,6 +155,7 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
     except TypeError:  # a callable that cannot be hashed
         row = None
     if row is None:
+        do = "use one of " + ", ".join(row.module for row in LOSSES)
         raise NotCaptured(f"the loss {_name(loss)}", "it is none that programs are written for", do)
     given = loss.keywords if type(loss) is partial else {}
     unknown = sorted(set(given) - set(row.defaults))

@@ -225,9 +225,14 @@ def _readers() -> Mapping[type, _Reader]:
 
 
 def _sgd(where: str, group: Mapping[str, Any]) -> Sgd:
-    numbers = {name: _number(where, name, group[name]) for name in ("momentum", "dampening", "weight_decay")}
     _check_flags(where, group)
-    return _sgd_rule(**numbers, nesterov=bool(group["nesterov"]), maximize=bool(group["maximize"]))
+    return _sgd_rule(
+        _number(where, "momentum", group["momentum"]),
+        _number(where, "dampening", group["dampening"]),
+        _number(where, "weight_decay", group["weight_decay"]),
+        bool(group["nesterov"]),
+        bool(group["maximize"]),
+    )
 
 
 def _adam(where: str, group: Mapping[str, Any]) -> Adam:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.losses import loss_name
 from hotloop.engines.task import Task
 from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes
@@ -174,7 +174,7 @@ def cannot_slice(task: Task, training: bool = True) -> str | None:
         mixes_always = isinstance(module, _BatchNorm) and module.running_mean is None
         if mixes_always or (training and isinstance(module, _NormBase) and module.training):
             return f"'{name}' ({type(module).__name__}) mixes the rows of a step, so that it cannot be done in slices"
-    if RowLoss.of(task.loss) is None:
+    if task.row_loss is None:
         return f"the loss '{loss_name(task.loss)}' is not one that can be done in slices"
     return None
 

@@ -21,7 +21,6 @@ from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
-from hotloop.engines.losses import RowLoss
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite, learned
@@ -308,8 +307,7 @@ def _capture(task: Task) -> Captured:
 
 def _ignores_labels(task: Task) -> bool:
     """Whether some label is the one that the loss ignores."""
-    row_loss = RowLoss.of(task.loss)
-    ignored = -100 if row_loss is None else row_loss.ignore_index
+    ignored = -100 if task.row_loss is None else task.row_loss.ignore_index
     for rows in (task.training, task.validation):
         if rows is not None and rows.label_range is not None:
             low, high = rows.label_range

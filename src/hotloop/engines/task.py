@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hotloop.compiler.compiled import Rows as Arrays
 from hotloop.engines.epoch import Epoch
+from hotloop.engines.losses import RowLoss
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
 
@@ -93,6 +94,8 @@ class Task:
     ----------
     model, loss, optimizer
         As given to :func:`hotloop.fit`.
+    row_loss : RowLoss, optional
+        The loss row by row, where it can be taken apart.
     training, validation : Rows
         On any device; the engine puts them where it trains.
     batch_size : int
@@ -119,6 +122,7 @@ class Task:
 
     model: torch.nn.Module
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    row_loss: RowLoss | None
     optimizer: torch.optim.Optimizer
     training: Rows
     validation: Rows | None

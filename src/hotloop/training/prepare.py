@@ -95,7 +95,8 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     loss, optimizer, batch_size = settings.loss, settings.optimizer, settings.batch_size
     parts = check_model_and_optimizer(model, optimizer)
     check_schedule(settings.schedule, optimizer, operator.index(settings.epochs))
-    rows, validation, notes = _rows(parts, X, y, settings)
+    row_loss = RowLoss.of(loss)
+    rows, validation, notes = _rows(parts, X, y, settings, row_loss)
     if batch_size is not None and settings.drop_last and batch_size > len(rows):
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
     size = min(operator.index(batch_size or len(rows)), len(rows))
@@ -104,6 +105,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     task = Task(
         model=model,
         loss=loss,
+        row_loss=row_loss,
         optimizer=optimizer,
         training=rows,
         validation=validation,
@@ -122,10 +124,10 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         engine, why_engine = choose_engine(settings.engine, task)
     except UnsupportedError:
         # If model, rows and loss do not fit each other, that is the better thing to say.
-        _try_out(task, settings.row_loss)
+        _try_out(task)
         raise
     capture_s = time.perf_counter() - started_s
-    task = _checked(task, engine, settings.row_loss)
+    task = _checked(task, engine)
     return PreparedModule(
         task=task,
         plan=Plan.of(settings, validates=validation is not None),
@@ -139,35 +141,37 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
     )
 
 
-def _checked(task: Task, engine: Engine[Task], row_loss: RowLoss | None) -> Task:
+def _checked(task: Task, engine: Engine[Task]) -> Task:
     """Return the task with whatever its engine needs to know of the model; raise where rows do not fit it."""
     if engine.compiles:
         # Capture has followed the model already, and knows its output.
-        _check_labels(task, row_loss, engine.output_of_a_row(task))
+        _check_labels(task, engine.output_of_a_row(task))
         return task
-    return replace(task, probe=_try_out(task, row_loss))
+    return replace(task, probe=_try_out(task))
 
 
-def _try_out(task: Task, row_loss: RowLoss | None) -> Probe | None:
+def _try_out(task: Task) -> Probe | None:
     """Send a few rows through a copy of the model and the loss; raise where they do not fit each other."""
     rows, last = task.training, len(task.training) % task.batch_size
     with _drawing:
         trial = probe(task.model, rows.X)
-        _check_labels(task, row_loss, None if trial is None else tuple(trial.output.shape[1:]))
+        _check_labels(task, None if trial is None else tuple(trial.output.shape[1:]))
         try_loss(task.loss, trial, rows.y)
         if (task.batch_size if task.drop_last else last or task.batch_size) == 1:
             check_single_row(task.model, rows.X)
     return trial
 
 
-def _check_labels(task: Task, row_loss: RowLoss | None, output_of_a_row: tuple[int, ...] | None) -> None:
+def _check_labels(task: Task, output_of_a_row: tuple[int, ...] | None) -> None:
     for part, name in ((task.training, "y"), (task.validation, "y_val")):
         if part is not None:
-            check_labels(part, row_loss, output_of_a_row, name)
+            check_labels(part, task.row_loss, output_of_a_row, name)
 
 
-def _rows(model: ModelParts, X: Any, y: Any, settings: Settings) -> tuple[Rows, Rows | None, list[str]]:
-    loss = settings.loss, settings.row_loss
+def _rows(
+    model: ModelParts, X: Any, y: Any, settings: Settings, row_loss: RowLoss | None
+) -> tuple[Rows, Rows | None, list[str]]:
+    loss = settings.loss, row_loss
     inputs, notes = features(X, model)
     labels, more = targets(y, inputs.shape[0], *loss, model)
     weight = row_weights(settings.sample_weight, inputs.shape[0], *loss, _weight_dtype(inputs, model))
@@ -204,7 +208,7 @@ def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
     if task.steps_per_epoch == 1:
         return lambda epoch: _WHOLE
     ends, uniform = task.epoch.ranges, task.epoch.shares
-    row_loss = RowLoss.of(task.loss)
+    row_loss = task.row_loss
     if row_loss is not None and row_loss.reduction == "sum":
         uniform = np.full(len(ends), 1 / (ends[:, 1] - ends[:, 0]).sum())
     weight = task.training.weight

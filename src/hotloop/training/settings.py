@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from hotloop.engines.losses import RowLoss
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +52,3 @@ class Settings(RunSettings):
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     optimizer: torch.optim.Optimizer
     schedule: Any = None
-
-    @cached_property
-    def row_loss(self) -> RowLoss | None:
-        """The loss row by row, where it can be taken apart."""
-        return RowLoss.of(self.loss)

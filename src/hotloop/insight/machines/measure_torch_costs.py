@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hotloop.engines.eager import EagerSession
+from hotloop.engines.losses import RowLoss
 from hotloop.engines.task import Rows, Task
 from hotloop.engines.threads import torch_threads
 from hotloop.insight.forecasting.forecast import host_counts
@@ -97,9 +98,11 @@ def eager_session(
     y = torch.rand(rows, network.n_outputs, generator=generator)
     model = to_module(network, network.initialise(0)).to(device)
     training = Rows(x, y.argmax(1) if work.loss == "ce" else y)
+    loss = getattr(torch.nn, LOSSES[work.loss])()
     task = Task(
         model=model,
-        loss=getattr(torch.nn, LOSSES[work.loss])(),
+        loss=loss,
+        row_loss=RowLoss.of(loss),
         optimizer=getattr(torch.optim, OPTIMIZERS[work.optimizer])(model.parameters(), lr=1e-4),
         training=training,
         validation=None,
