@@ -16,6 +16,7 @@ from hotloop.errors import SavedRunError
 from hotloop.insight.measure import (
     A_A,
     Arm,
+    Block,
     BlockPlan,
     Budget,
     Collection,
@@ -183,6 +184,25 @@ def test_raw_times_can_be_judged_again():
     again = Measurements.from_json(json.loads(json.dumps(found.to_json())))
     assert slope(again).interval() == slope(found).interval()
     assert again.ended == found.ended
+
+
+def test_by_a_threads_own_clock_arms_are_compared_by_their_fastest_samples():
+    """Disturbances make samples longer, most a little, some a lot."""
+    rng = np.random.default_rng(0)
+
+    def block(plan):
+        seconds = np.tile([100e-6, 120e-6, 100e-6], 15)
+        seconds *= np.exp(rng.exponential(0.1, len(seconds)))
+        return Block(("a", "b", A_A), (0.0, 1.0, 0.0), 1, np.tile([0, 1, 2], 15), seconds)
+
+    found = collect(block, Budget(60.0, most_blocks=30), own_time=True)
+    again = Measurements.from_json(json.loads(json.dumps(found.to_json())))
+    on_the_wall = Measurements(found.blocks, found.ended)
+    for measured in (found, again):
+        assert ratio(measured, "b").exp().value == pytest.approx(1.2, abs=0.02)
+        assert ratio(measured, "b").interval().half_width < ratio(on_the_wall, "b").interval().half_width / 1.5
+        # What a unit takes is what it mostly takes.
+        assert level(measured, "a").value == pytest.approx(level(on_the_wall, "a").value, rel=0.03)
 
 
 BLOCK = {"names": ["a", A_A], "levers": [0, 0], "units": 3, "arm": [0, 1], "seconds": [1.0, 1.0]}

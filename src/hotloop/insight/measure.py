@@ -166,9 +166,27 @@ class Block:
             pass
         raise SavedRunError("this is no block of measurements", do="use a file that hotloop has written")
 
-    @cached_property
+    @property
     def medians_us(self) -> NDArray[np.float64]:
         """The middle time of each arm, microseconds a unit, without warming up and drift."""
+        arm, us = self._settled
+        return np.array([np.median(us[arm == k]) for k in range(len(self.names))])
+
+    @property
+    def undisturbed_us(self) -> NDArray[np.float64]:
+        """The same compared by the fastest third of each arm's samples, and scaled to the middle times.
+
+        A disturbance only ever makes a sample longer, so that the fastest compare arms best. But all of them are faster
+        than the middle ones by about the same share, which is no part of what a unit takes.
+        """
+        arm, us = self._settled
+        fastest = np.array([_mean_of_fastest(us[arm == k]) for k in range(len(self.names))])
+        found: NDArray[np.float64] = fastest * (self.medians_us.mean() / fastest.mean())
+        return found
+
+    @cached_property
+    def _settled(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Which arm ran, and its time in microseconds a unit, once warm and as if the machine had kept its speed."""
         us = self.seconds / self.units * 1e6
         middle = np.array([np.median(us[self.arm == k]) for k in range(len(self.names))])
         # Whatever it looks like, half of the rounds stay.
@@ -179,14 +197,18 @@ class Block:
         middle = np.array([np.median(us[arm == k]) for k in range(len(self.names))])
         # As a share: what slows a machine down slows short and long arms alike, and none takes less than nothing.
         slower = 1 + drift(position, us / middle[arm]) * (position - position.mean())
-        us = us / np.maximum(slower, _LEAST_SPEED)
-        return np.array([np.median(us[arm == k]) for k in range(len(self.names))])
+        return arm, us / np.maximum(slower, _LEAST_SPEED)
 
     @cached_property
     def least_us(self) -> NDArray[np.float64]:
         """The shortest time of each arm, microseconds a unit."""
         us = self.seconds / self.units * 1e6
         return np.array([us[self.arm == k].min() for k in range(len(self.names))])
+
+
+def _mean_of_fastest(us: NDArray[np.float64]) -> float:
+    n = max(1, len(us) // 3)
+    return float(np.partition(us, n - 1)[:n].mean())
 
 
 @dataclass(frozen=True)
@@ -217,10 +239,14 @@ class Measurements:
         At least one.
     ended : str
         Why there are no more: "narrow enough", "time", "blocks".
+    own_time : bool
+        Whether the clock was a thread's own. By such a clock nothing waits, and what makes a sample slower than others
+        is no part of the work: arms are compared by their fastest samples. By the wall's clock, by the middle ones.
     """
 
     blocks: tuple[Block, ...]
     ended: str
+    own_time: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -233,12 +259,13 @@ class Measurements:
         return self.blocks[0].levers
 
     def per_block_us(self) -> NDArray[np.float64]:
-        """Return the middle times, microseconds a unit, of shape (blocks, arms)."""
-        return np.array([block.medians_us for block in self.blocks])
+        """Return what each arm takes by each block, microseconds a unit, of shape (blocks, arms)."""
+        return np.array([block.undisturbed_us if self.own_time else block.medians_us for block in self.blocks])
 
     def to_json(self) -> dict[str, Any]:
         """Return the raw times as JSON objects, arrays, strings and numbers."""
-        return {"ended": self.ended, "blocks": [block.to_json() for block in self.blocks]}
+        blocks = [block.to_json() for block in self.blocks]
+        return {"ended": self.ended, "own_time": self.own_time, "blocks": blocks}
 
     @classmethod
     def from_json(cls, data: Any) -> Measurements:
@@ -252,7 +279,7 @@ class Measurements:
         try:
             blocks = tuple(Block.from_json(block) for block in data["blocks"])
             if blocks and all((b.names, b.levers) == (blocks[0].names, blocks[0].levers) for b in blocks):
-                return cls(blocks, str(data["ended"]))
+                return cls(blocks, str(data["ended"]), data.get("own_time") is True)
         except (KeyError, TypeError):
             pass
         raise SavedRunError("these are no measurements", do="use a file that hotloop has written")
@@ -311,6 +338,8 @@ class Collection:
         Of the first block; its seed counts up from there.
     clock : Clock
         For the budget.
+    own_time : bool
+        Whether blocks are timed by a thread's own clock.
     """
 
     def __init__(
@@ -321,13 +350,14 @@ class Collection:
         enough: Callable[[Measurements], bool] = lambda measurements: False,
         plan: BlockPlan | None = None,
         clock: Clock = time.monotonic,
+        own_time: bool = False,
     ) -> None:
         self.blocks: list[Block] = []
         self.ended: str | None = None
         self.spent_s = 0.0
         self._block, self._budget, self._enough, self._clock = block, budget, enough, clock
         self._plan = plan or BlockPlan(seed=0)
-        self._look_at = budget.least_blocks
+        self._look_at, self._own_time = budget.least_blocks, own_time
 
     def one_more(self) -> None:
         """Run a block; ``ended`` says afterwards whether it was the last, and why."""
@@ -340,7 +370,7 @@ class Collection:
             self.ended = "blocks"
         elif len(self.blocks) >= self._look_at:
             self._look_at = math.ceil(len(self.blocks) * _LOOK_AGAIN)
-            if self._enough(Measurements(tuple(self.blocks), "")):
+            if self._enough(self.measurements):
                 self.ended = "narrow enough"
         if (
             self.ended is None
@@ -356,7 +386,7 @@ class Collection:
     @property
     def measurements(self) -> Measurements:
         """What there is so far; at least one block."""
-        return Measurements(tuple(self.blocks), self.ended or "time")
+        return Measurements(tuple(self.blocks), self.ended or "time", self._own_time)
 
 
 def collect(
@@ -366,9 +396,10 @@ def collect(
     enough: Callable[[Measurements], bool] = lambda measurements: False,
     plan: BlockPlan | None = None,
     clock: Clock = time.monotonic,
+    own_time: bool = False,
 ) -> Measurements:
     """Run blocks until an interval is narrow enough, or the budget is spent; see :class:`Collection`."""
-    collection = Collection(block, budget, enough=enough, plan=plan, clock=clock)
+    collection = Collection(block, budget, enough=enough, plan=plan, clock=clock, own_time=own_time)
     while collection.ended is None:
         collection.one_more()
     return collection.measurements

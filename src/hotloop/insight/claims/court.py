@@ -156,7 +156,11 @@ class _Session:
 
         budget = Budget(float("inf"), _LEAST_BLOCKS, _MOST_BLOCKS)
         plan = self._plan(experiment)
-        return Collection(block, budget, enough=experiment.narrow, plan=plan, clock=self._sitting.clock)  # type: ignore[arg-type]
+        clock, own_time = self._sitting.clock, self._is_by_own_time(experiment)
+        return Collection(block, budget, enough=experiment.narrow, plan=plan, clock=clock, own_time=own_time)  # type: ignore[arg-type]
+
+    def _is_by_own_time(self, experiment: Experiment) -> bool:
+        return self._facts.own_time and not experiment.waits
 
     def _plan(self, experiment: Experiment) -> BlockPlan:
         return BlockPlan(self._sitting.seed * 1_000_000, experiment.rounds, experiment.sample_s)
@@ -193,7 +197,7 @@ class _Session:
         plan = self._plan(experiment)
         found = self._bench.blocks(self._claim.name, experiment.name, plan, seconds, self._facts.own_time)
         self._figures.update(found.figures)
-        self._at_once[experiment.name] = Measurements(tuple(found.blocks), "time")
+        self._at_once[experiment.name] = Measurements(tuple(found.blocks), "time", self._is_by_own_time(experiment))
 
 
 def _conditions() -> dict[str, str]:
@@ -250,9 +254,8 @@ def _ruling(claim: Claim, evidence: Evidence) -> Ruling:
 
 def _table(experiment: Experiment, evidence: Evidence) -> Table:
     measured = evidence.measured[experiment.name]
-    own_time = evidence.facts.own_time and not experiment.waits
     n_blocks, ended = len(measured.blocks), measured.ended
-    return Table(experiment.name, arms_of(measured), n_blocks, ended, not restless(measured), own_time)
+    return Table(experiment.name, arms_of(measured), n_blocks, ended, not restless(measured), measured.own_time)
 
 
 def _answers(asked: list[Asked], evidence: Evidence) -> list[Answer]:

@@ -100,7 +100,7 @@ class Ruling:
 
 def arms_of(measured: Measurements) -> tuple[ArmRow, ...]:
     """Return a row for each arm."""
-    medians = np.median(measured.per_block_us(), axis=0)
+    medians = np.median([block.medians_us for block in measured.blocks], axis=0)
     least = np.min([block.least_us for block in measured.blocks], axis=0)
     rows = zip(measured.names, medians, least, strict=True)
     return tuple(ArmRow(name, float(median), float(shortest)) for name, median, shortest in rows)
