@@ -7,10 +7,9 @@ import itertools
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
-from synthetic_passports import synthetic_cpu, synthetic_gpu
+from synthetic_passports import synthetic_gpu
 
 import hotloop
 from hotloop.errors import ArgumentError
@@ -19,22 +18,10 @@ from hotloop.insight.advice import advise
 from hotloop.insight.explanation import Forecast, Ledger, LedgerLine, Subject
 from hotloop.insight.forecasting.work import work_of_task
 from hotloop.insight.interval import Interval
-from hotloop.insight.loop import Loop, loop_of_module, loop_of_run, loop_of_table
-from hotloop.insight.measure import Budget
+from hotloop.insight.loop import Loop, loop_of_module, loop_of_table
 from hotloop.insight.step import ladder as ladders
 from hotloop.insight.step.bare_loop import BareLoop
 from hotloop.insight.step.floor import floor_of, program_flop
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """A machine whose figures need not be measured, and few blocks."""
-    from hotloop.hardware import Measured, measure_cpu
-
-    core = Measured("1 core", gflop_per_s=50.0, bandwidth_gb_per_s=10.0)
-    monkeypatch.setattr(explaining, "passport_here", lambda: synthetic_cpu())
-    monkeypatch.setattr(measure_cpu, "measure_cpu", lambda cpu, available_bytes: (core,))
-    monkeypatch.setattr(explaining, "_budget", lambda seconds: Budget(seconds, 2, 2))
 
 
 def mlp(*widths, activation=torch.nn.ReLU, batch_size=None, loss=None, optimizer=None, rows=60):
@@ -137,13 +124,13 @@ def test_hooks_are_a_rung_of_their_own(hooked):
     assert len(loop.model[0]._forward_hooks) == hooked
 
 
-@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("batches", [{}, {"batch_size": 7}, {"batch_size": 7, "shuffle": False, "drop_last": True}])
 @pytest.mark.parametrize("activation", [torch.nn.ReLU, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.Identity])
 @pytest.mark.parametrize("loss", [torch.nn.CrossEntropyLoss(), torch.nn.MSELoss()])
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
-def test_every_rung_trains_the_same(batch_size, activation, loss, optimizer):
+def test_every_rung_trains_the_same(batches, activation, loss, optimizer):
     """Whatever was removed, the weights after some steps are those of the eager engine, within rounding."""
-    loop = mlp(5, 9, 6, 3, activation=activation, batch_size=batch_size, loss=loss, optimizer=optimizer)
+    loop = dataclasses.replace(mlp(5, 9, 6, 3, activation=activation, loss=loss, optimizer=optimizer), **batches)
     eager = loop.session()
     eager.advance(20, None)
     expected = list(eager.state().model.values())
@@ -167,6 +154,8 @@ def test_every_rung_trains_the_same(batch_size, activation, loss, optimizer):
         (mlp(4, 6, 3, loss=torch.nn.L1Loss()), "CrossEntropyLoss"),
         (mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)), "plain SGD"),
         (mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.RMSprop(parameters)), "plain SGD"),
+        (dataclasses.replace(mlp(4, 6, 3), clip_grad_norm=1.0), "without clipping"),
+        (dataclasses.replace(mlp(4, 6, 3), sample_weight=torch.ones(60)), "weights of rows"),
     ],
 )
 def test_why_a_loop_is_not_taken_apart(loop, said):
@@ -186,35 +175,6 @@ def test_the_floor_counts_every_operation():
     assert small.us == pytest.approx(program_flop(program, 120) / 1e5)
     far = floor_of(task, program, core, cache_bytes=1)
     assert far.traffic_bytes == pytest.approx(120 * (4 * 4 + 8) + 2 * 4 * 83)
-
-
-def test_runs_are_explained_from_what_they_hold(quick, tmp_path):
-    loop = mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.002, betas=(0.8, 0.99)))
-    run = hotloop.fit(loop.model, loop.X, loop.y, loss=loop.loss, optimizer=loop.optimizer, epochs=3, batch_size=16)
-    again = loop_of_run(run)
-    assert again.subject == dataclasses.replace(loop.subject, name="Sequential", batch_size=16, steps=3 * 4)
-    assert again.optimizer.param_groups[0]["betas"] == (0.8, 0.99)
-    assert again.optimizer.param_groups[0]["lr"] == 0.002
-    assert run.explain(budget_s=0.1).subject.optimizer == "Adam"
-
-
-def test_a_run_of_a_module_of_ones_own_needs_the_module():
-    class Own(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = torch.nn.Linear(4, 1)
-
-        def forward(self, x):
-            return self.inner(x).squeeze(1)
-
-    model, X = Own(), np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    run = hotloop.fit(model, X, X[:, 0], loss=torch.nn.L1Loss(), optimizer=optimizer, epochs=2)
-    with pytest.raises(ArgumentError, match=r"run\.explain\(model\)"):
-        run.explain()
-    loop = loop_of_run(run, model)
-    assert type(loop.loss) is torch.nn.L1Loss
-    loop.session().advance(2, None)
 
 
 def interval(us):
