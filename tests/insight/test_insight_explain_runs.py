@@ -139,6 +139,25 @@ def test_a_module_of_ones_own_must_be_given():
     loop.session().advance(2, None)
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU()), r"'2\.bias' is not in the module; "),
+        (torch.nn.Sequential(*classifier(), torch.nn.Linear(3, 2)), r"'3\.bias' is not in the run; '3\.weight'"),
+        (classifier()[:2].append(torch.nn.Linear(6, 5)), r"'2\.bias' is \(3,\) float32 in the run and \(5,\) float32"),
+        (classifier().double(), r"'0\.bias' is \(6,\) float32 in the run and \(6,\) float64 in the module"),
+    ],
+    ids=["fewer", "more", "wider", "double"],
+)
+def test_a_model_that_is_not_the_runs_is_refused(model, said):
+    run = fitted(classifier(), torch.nn.CrossEntropyLoss())
+    with pytest.raises(ArgumentError, match=f"not the one that this run trained(?s:.*){said}"):
+        run.explain(model)
+    with pytest.raises(ArgumentError, match="not OrderedDict"):
+        run.explain(classifier().state_dict())
+    assert loop_of_run(run, classifier()).X.shape == (ROWS, 4)
+
+
 class MSELoss(torch.nn.MSELoss):
     """A loss of somebody's own that bears the name of torch's."""
 

@@ -12,7 +12,8 @@ from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import probe
 from hotloop.errors import ArgumentError
 from hotloop.insight.loop import Loop
-from hotloop.sentence import Sentence, counted
+from hotloop.runs.weights import differences_of
+from hotloop.sentence import Sentence, clauses, counted
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +37,15 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[.
     Raises
     ------
     ArgumentError
-        If the module, its loss or its optimizer cannot be rebuilt from what the run holds.
+        If the module given is not of the run's make, or what the run holds does not suffice to rebuild module, loss or
+        optimizer.
     """
     import torch
 
-    model = _module(run) if model is None else model
+    if model is None:
+        model = _module(run)
+    else:
+        _check_fits(model, run)
     settings: Mapping[str, Any] = run.settings
     X, y = _rows_like(settings, model)
     loop = Loop(
@@ -69,6 +74,19 @@ def _module(run: Run) -> torch.nn.Module:
             do=Sentence("call {call}", call="run.explain(model)"),
         )
     return to_module(run.network, run.weights)
+
+
+def _check_fits(model: torch.nn.Module, run: Run) -> None:
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentError(Sentence("model must be a torch.nn.Module, not {kind}", kind=type(model).__name__))
+    if differences := differences_of(run.weights, model.state_dict()):
+        raise ArgumentError(
+            Sentence("the model is not the one that this run trained"),
+            why=clauses(*differences),
+            do=Sentence("build it as it was for training"),
+        )
 
 
 def _rows_like(settings: Mapping[str, Any], model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:

@@ -186,7 +186,8 @@ class Run:
         Raises
         ------
         ArgumentError
-            The module, its loss or its optimizer cannot be rebuilt from what the run holds.
+            The module given has other weights than the run, or module, loss or optimizer cannot be rebuilt from what
+            the run holds.
         """
         from hotloop.insight.explain import explain_loop
         from hotloop.insight.loop_of_run import loop_of_run
