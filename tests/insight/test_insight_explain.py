@@ -234,6 +234,50 @@ def test_what_cannot_be_explained_is_told():
         loop_of_module("none", linear, rows=5, features=0)
 
 
+def test_the_floor_does_not_multiply_what_is_looked_up():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.EmbeddingBag(1000, 8), torch.nn.Linear(8, 3))
+    X, y, optimizer = torch.randint(1000, (20, 5)), torch.randint(3, (20,)), torch.optim.SGD(model.parameters(), lr=0.1)
+    task = Loop("words", model, X, y, torch.nn.CrossEntropyLoss(), optimizer, 10).prepare().task
+    core = hotloop.hardware.Measured("1 core", gflop_per_s=100.0, bandwidth_gb_per_s=10.0)
+    assert floor_of(task, None, core, cache_bytes=1 << 20).flop == 6 * 20 * (8 * 3 + 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (torch.nn.Conv2d(1, 2, 3), "takes images or signals, not rows of numbers"),
+        (torch.nn.EmbeddingBag(9, 4), "takes whole numbers to look up"),
+        (torch.nn.LSTM(4, 3), "takes sequences"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+@pytest.mark.parametrize("rest", [[], [torch.nn.Linear(4, 3)]])
+def test_a_model_of_other_rows_is_told_why_and_what_to_do(first, said, rest):
+    model = torch.nn.Sequential(first, *rest)
+    with pytest.raises(ArgumentError, match=f"{said}(?s:.*)is {type(first).__name__}(?s:.*)hotloop.explain"):
+        loop_of_module("net", model, rows=5)
+
+
+def test_a_convolution_over_rows_of_numbers_is_taken():
+    class Signals(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = torch.nn.Conv1d(1, 2, 3), torch.nn.Linear(2 * 6, 3)
+
+        def forward(self, x):
+            return self.last(self.first(x[:, None]).flatten(1))
+
+    assert loop_of_module("signals", Signals(), rows=5, features=8).X.shape == (5, 8)
+
+
+def test_double_precision_is_explained(quick):
+    loop = loop_of_module("double", torch.nn.Sequential(torch.nn.Linear(4, 3)).double(), rows=20)
+    assert loop.X.dtype == torch.float64
+    answer = explaining.explain_loop(loop, budget_s=0.1)
+    assert "native" in [rung.name for rung in answer.ladder.rungs]
+
+
 def test_hooks_are_named_as_what_stands_in_the_way(quick):
     loop = mlp(4, 6, 3)
     loop.model[0].register_forward_hook(lambda *given: None)

@@ -223,7 +223,7 @@ def loop_of_module(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ArgumentError(Sentence("{name} has no weights to train", name=name))
-    n_features = _features(model) if features is None else features
+    n_features = _features(name, model) if features is None else features
     if n_features < 1:
         raise ArgumentError(Sentence("a row of {n} numbers is none", n=n_features))
     generator = torch.Generator().manual_seed(0)
@@ -232,6 +232,8 @@ def loop_of_module(
         with torch.no_grad():
             output = copy.deepcopy(model)(X[: min(rows, 4)])
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if refused := _other_rows(name, model):
+            raise refused from None
         raise ArgumentError(
             Sentence("{name} does not take {rows} rows of {n} numbers", name=name, rows=min(rows, 4), n=n_features),
             why=str(error).splitlines()[0],
@@ -254,9 +256,39 @@ def _hook_tables(module: torch.nn.Module) -> list[dict[int, Any]]:
     return [getattr(module, name) for name in names]
 
 
-def _features(model: torch.nn.Module) -> int:
+def _features(name: str, model: torch.nn.Module) -> int:
     """Return what the first linear layer takes."""
     for module in model.modules():
         if isinstance(n_in := getattr(module, "in_features", None), int):
             return n_in
+    if refused := _other_rows(name, model):
+        raise refused
     raise ArgumentError("cannot tell how many features the model takes", do="say it, such as --input 4")
+
+
+def _other_rows(name: str, model: torch.nn.Module) -> ArgumentError | None:
+    """Return the refusal of a model whose first layer takes something else than a row of numbers; None if it does not.
+
+    How large images are, how long texts and sequences, no layer says, and times depend on it: it is not guessed.
+    """
+    import torch
+    from torch.nn.modules.conv import _ConvNd
+
+    takes: tuple[tuple[Any, Sentence], ...] = (
+        (_ConvNd, Sentence("images or signals")),
+        ((torch.nn.Embedding, torch.nn.EmbeddingBag), Sentence("whole numbers to look up")),
+        ((torch.nn.RNNBase, torch.nn.MultiheadAttention), Sentence("sequences")),
+    )
+    first = next((module for module in model.modules() if module._parameters), model)
+    for kinds, what in takes:
+        if isinstance(first, kinds):
+            return ArgumentError(
+                Sentence("{name} takes {what}, not rows of numbers", name=name, what=what),
+                why=Sentence(
+                    "its first layer is {kind}, which does not say what shape a row has", kind=type(first).__name__
+                ),
+                do=Sentence(
+                    "give some of your own: {call}", call="hotloop.explain(model, X, y, loss=..., optimizer=...)"
+                ),
+            )
+    return None
