@@ -15,7 +15,7 @@ import hotloop
 from hotloop.errors import ArgumentError
 from hotloop.insight import explain as explaining
 from hotloop.insight.advice import advise
-from hotloop.insight.explanation import Forecast, Ledger, LedgerLine, Subject
+from hotloop.insight.explanation import Forecast, Ladder, Ledger, LedgerLine, Rung, Subject
 from hotloop.insight.forecasting.work import work_of_task
 from hotloop.insight.interval import Interval
 from hotloop.insight.loop import Loop, loop_of_module, loop_of_table
@@ -196,7 +196,8 @@ SUBJECT = Subject("iris", "4-10-3", 83, 120, 4, 120, 20_000, "SGD", "CrossEntrop
 
 
 def said(*ways, on=None, **lines):
-    found = advise(SUBJECT, on or ledger(130.0, **lines), ways, None)
+    ladder = Ladder((Rung("eager", interval(130.0), interval(0.0)),))
+    found = advise(SUBJECT, on or ledger(130.0, **lines), ladder, ways, None)
     return {one.about: one for one in found}
 
 
@@ -315,6 +316,16 @@ def test_advice_on_recording_and_gathering():
 
 def test_no_advice_rests_on_lines_that_were_refused():
     assert not said(on=ledger(130.0, "too restless", record=20.0, gather=60.0))
+
+
+def test_advice_on_engines_rests_on_what_was_measured_beside_the_engine():
+    """Not on a ledger, whose wall time a restless machine may have tripled."""
+    refused = ledger(390.0, "too restless")
+    advice = said(way("native", 0.65, prepare_s=0.1), on=refused)["engine"]
+    assert advice == said(way("native", 0.65, prepare_s=0.1))["engine"]
+    assert advice.figure == pytest.approx(200)
+    assert said(way("native", None, unavailable="a layer"), on=refused)["engine"].figure == 130.0
+    assert "engine" not in said(way("native", 125.0), on=refused)
 
 
 def test_nothing_to_change_is_said():

@@ -162,7 +162,7 @@ def explain_loop(
         ladder=ladder,
         forecasts=ways,
         break_even=break_even,
-        advice=advise(subject, ledger, ways, break_even),
+        advice=advise(subject, ledger, ladder, ways, break_even),
         conditions=_conditions(machine, task, passport),
         took_s=time.monotonic() - started_s,
         notes=loop.notes,
