@@ -105,7 +105,7 @@ def test_in_order_stays_in_order():
     assert loop.prepare().task.batch_size == 8
 
 
-def test_a_schedule_is_named_as_what_was_not_measured(quick):
+def test_a_schedule_is_named_as_what_was_not_measured(quick, tmp_path):
     model = classifier()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
@@ -117,6 +117,7 @@ def test_a_schedule_is_named_as_what_was_not_measured(quick):
     assert "once in 4 steps" in note
     assert "StepLR" in str(answer)
     assert "StepLR" in answer._repr_html_()
+    assert "StepLR" in answer.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert answer.to_json()["notes"] == [note]
 
 
