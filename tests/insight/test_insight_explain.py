@@ -7,34 +7,21 @@ import itertools
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
-from synthetic_passports import synthetic_cpu, synthetic_gpu
+from synthetic_passports import synthetic_gpu
 
 import hotloop
 from hotloop.errors import ArgumentError
 from hotloop.insight import explain as explaining
 from hotloop.insight.advice import advise
-from hotloop.insight.explanation import Forecast, Ledger, LedgerLine, Subject
+from hotloop.insight.explanation import Forecast, Ladder, Ledger, LedgerLine, Rung, Subject
 from hotloop.insight.forecasting.work import work_of_task
 from hotloop.insight.interval import Interval
-from hotloop.insight.loop import Loop, loop_of_module, loop_of_run, loop_of_table
-from hotloop.insight.measure import Budget
+from hotloop.insight.loop import Loop, loop_of_module, loop_of_table
 from hotloop.insight.step import ladder as ladders
 from hotloop.insight.step.bare_loop import BareLoop
 from hotloop.insight.step.floor import floor_of, program_flop
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """A machine whose figures need not be measured, and few blocks."""
-    from hotloop.hardware import Measured, measure_cpu
-
-    core = Measured("1 core", gflop_per_s=50.0, bandwidth_gb_per_s=10.0)
-    monkeypatch.setattr(explaining, "passport_here", lambda: synthetic_cpu())
-    monkeypatch.setattr(measure_cpu, "measure_cpu", lambda cpu, available_bytes: (core,))
-    monkeypatch.setattr(explaining, "_budget", lambda seconds: Budget(seconds, 2, 2))
 
 
 def mlp(*widths, activation=torch.nn.ReLU, batch_size=None, loss=None, optimizer=None, rows=60):
@@ -137,13 +124,13 @@ def test_hooks_are_a_rung_of_their_own(hooked):
     assert len(loop.model[0]._forward_hooks) == hooked
 
 
-@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("batches", [{}, {"batch_size": 7}, {"batch_size": 7, "shuffle": False, "drop_last": True}])
 @pytest.mark.parametrize("activation", [torch.nn.ReLU, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.Identity])
 @pytest.mark.parametrize("loss", [torch.nn.CrossEntropyLoss(), torch.nn.MSELoss()])
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
-def test_every_rung_trains_the_same(batch_size, activation, loss, optimizer):
+def test_every_rung_trains_the_same(batches, activation, loss, optimizer):
     """Whatever was removed, the weights after some steps are those of the eager engine, within rounding."""
-    loop = mlp(5, 9, 6, 3, activation=activation, batch_size=batch_size, loss=loss, optimizer=optimizer)
+    loop = dataclasses.replace(mlp(5, 9, 6, 3, activation=activation, loss=loss, optimizer=optimizer), **batches)
     eager = loop.session()
     eager.advance(20, None)
     expected = list(eager.state().model.values())
@@ -167,6 +154,8 @@ def test_every_rung_trains_the_same(batch_size, activation, loss, optimizer):
         (mlp(4, 6, 3, loss=torch.nn.L1Loss()), "CrossEntropyLoss"),
         (mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)), "plain SGD"),
         (mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.RMSprop(parameters)), "plain SGD"),
+        (dataclasses.replace(mlp(4, 6, 3), clip_grad_norm=1.0), "without clipping"),
+        (dataclasses.replace(mlp(4, 6, 3), sample_weight=torch.ones(60)), "weights of rows"),
     ],
 )
 def test_why_a_loop_is_not_taken_apart(loop, said):
@@ -188,35 +177,6 @@ def test_the_floor_counts_every_operation():
     assert far.traffic_bytes == pytest.approx(120 * (4 * 4 + 8) + 2 * 4 * 83)
 
 
-def test_runs_are_explained_from_what_they_hold(quick, tmp_path):
-    loop = mlp(4, 6, 3, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.002, betas=(0.8, 0.99)))
-    run = hotloop.fit(loop.model, loop.X, loop.y, loss=loop.loss, optimizer=loop.optimizer, epochs=3, batch_size=16)
-    again = loop_of_run(run)
-    assert again.subject == dataclasses.replace(loop.subject, name="Sequential", batch_size=16, steps=3 * 4)
-    assert again.optimizer.param_groups[0]["betas"] == (0.8, 0.99)
-    assert again.optimizer.param_groups[0]["lr"] == 0.002
-    assert run.explain(budget_s=0.1).subject.optimizer == "Adam"
-
-
-def test_a_run_of_a_module_of_ones_own_needs_the_module():
-    class Own(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = torch.nn.Linear(4, 1)
-
-        def forward(self, x):
-            return self.inner(x).squeeze(1)
-
-    model, X = Own(), np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    run = hotloop.fit(model, X, X[:, 0], loss=torch.nn.L1Loss(), optimizer=optimizer, epochs=2)
-    with pytest.raises(ArgumentError, match=r"run\.explain\(model\)"):
-        run.explain()
-    loop = loop_of_run(run, model)
-    assert type(loop.loss) is torch.nn.L1Loss
-    loop.session().advance(2, None)
-
-
 def interval(us):
     return Interval(0.9 * us, us, 1.1 * us)
 
@@ -236,7 +196,8 @@ SUBJECT = Subject("iris", "4-10-3", 83, 120, 4, 120, 20_000, "SGD", "CrossEntrop
 
 
 def said(*ways, on=None, **lines):
-    found = advise(SUBJECT, on or ledger(130.0, **lines), ways, None)
+    ladder = Ladder((Rung("eager", interval(130.0), interval(0.0)),))
+    found = advise(SUBJECT, on or ledger(130.0, **lines), ladder, ways, None)
     return {one.about: one for one in found}
 
 
@@ -272,6 +233,50 @@ def test_what_cannot_be_explained_is_told():
         loop_of_module("frozen", frozen, rows=5)
     with pytest.raises(ArgumentError, match="is none"):
         loop_of_module("none", linear, rows=5, features=0)
+
+
+def test_the_floor_does_not_multiply_what_is_looked_up():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.EmbeddingBag(1000, 8), torch.nn.Linear(8, 3))
+    X, y, optimizer = torch.randint(1000, (20, 5)), torch.randint(3, (20,)), torch.optim.SGD(model.parameters(), lr=0.1)
+    task = Loop("words", model, X, y, torch.nn.CrossEntropyLoss(), optimizer, 10).prepare().task
+    core = hotloop.hardware.Measured("1 core", gflop_per_s=100.0, bandwidth_gb_per_s=10.0)
+    assert floor_of(task, None, core, cache_bytes=1 << 20).flop == 6 * 20 * (8 * 3 + 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (torch.nn.Conv2d(1, 2, 3), "takes images or signals, not rows of numbers"),
+        (torch.nn.EmbeddingBag(9, 4), "takes whole numbers to look up"),
+        (torch.nn.LSTM(4, 3), "takes sequences"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+@pytest.mark.parametrize("rest", [[], [torch.nn.Linear(4, 3)]])
+def test_a_model_of_other_rows_is_told_why_and_what_to_do(first, said, rest):
+    model = torch.nn.Sequential(first, *rest)
+    with pytest.raises(ArgumentError, match=f"{said}(?s:.*)is {type(first).__name__}(?s:.*)hotloop.explain"):
+        loop_of_module("net", model, rows=5)
+
+
+def test_a_convolution_over_rows_of_numbers_is_taken():
+    class Signals(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = torch.nn.Conv1d(1, 2, 3), torch.nn.Linear(2 * 6, 3)
+
+        def forward(self, x):
+            return self.last(self.first(x[:, None]).flatten(1))
+
+    assert loop_of_module("signals", Signals(), rows=5, features=8).X.shape == (5, 8)
+
+
+def test_double_precision_is_explained(quick):
+    loop = loop_of_module("double", torch.nn.Sequential(torch.nn.Linear(4, 3)).double(), rows=20)
+    assert loop.X.dtype == torch.float64
+    answer = explaining.explain_loop(loop, budget_s=0.1)
+    assert "native" in [rung.name for rung in answer.ladder.rungs]
 
 
 def test_hooks_are_named_as_what_stands_in_the_way(quick):
@@ -311,6 +316,16 @@ def test_advice_on_recording_and_gathering():
 
 def test_no_advice_rests_on_lines_that_were_refused():
     assert not said(on=ledger(130.0, "too restless", record=20.0, gather=60.0))
+
+
+def test_advice_on_engines_rests_on_what_was_measured_beside_the_engine():
+    """Not on a ledger, whose wall time a restless machine may have tripled."""
+    refused = ledger(390.0, "too restless")
+    advice = said(way("native", 0.65, prepare_s=0.1), on=refused)["engine"]
+    assert advice == said(way("native", 0.65, prepare_s=0.1))["engine"]
+    assert advice.figure == pytest.approx(200)
+    assert said(way("native", None, unavailable="a layer"), on=refused)["engine"].figure == 130.0
+    assert "engine" not in said(way("native", 125.0), on=refused)
 
 
 def test_nothing_to_change_is_said():

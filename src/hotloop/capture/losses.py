@@ -166,10 +166,10 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
 
 
 def settings_of(loss: torch.nn.Module, names: Iterable[str]) -> dict[str, Any]:
-    """Return attributes and buffers of one of torch's losses; None for those that it lacks."""
+    """Return those of the attributes and buffers that one of torch's losses has."""
     # Sooner done than asking the module, which looks for attributes everywhere else first.
     own = {**loss._buffers, **vars(loss)}
-    return {name: own.get(name) for name in names}
+    return {name: own[name] for name in names if name in own}
 
 
 @cache

@@ -4,7 +4,7 @@
 
     measure, statistics, interval, verdict    the measuring core: blocks of interleaved runs -> intervals -> verdicts
     fork_server    fresh processes with torch imported
-    loop           a training loop that can be started anew
+    loop, loop_of_run    a training loop that can be started anew; a finished run as one
     step/          a step taken apart: ledger, ladder, floor
     machines/      passports: what each kind of work takes on a machine
     forecasting/   what a step will take, from its work and a passport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from hotloop.insight.explanation import Advice, BreakEven, Forecast, Ledger, Subject
+from hotloop.insight.explanation import Advice, BreakEven, Forecast, Ladder, Ledger, Subject
 from hotloop.sentence import Sentence
 
 __all__ = ["advise"]
@@ -17,7 +17,7 @@ _WORTH_GATHERING_LESS = 0.2
 
 
 def advise(
-    subject: Subject, ledger: Ledger, ways: tuple[Forecast, ...], break_even: BreakEven | None
+    subject: Subject, ledger: Ledger, ladder: Ladder, ways: tuple[Forecast, ...], break_even: BreakEven | None
 ) -> tuple[Advice, ...]:
     """Return advice on engine, threads, device, recording and batch size; "nothing" where all is well.
 
@@ -25,12 +25,14 @@ def advise(
     ----------
     subject : Subject
     ledger : Ledger
+        Where it refuses to conclude, nothing rests on it.
+    ladder : Ladder
     ways : tuple of Forecast
         Engines and devices, measured where that was possible.
     break_even : BreakEven, optional
     """
     found = [
-        *_engine(subject, ledger, ways),
+        *_engine(subject, ladder, ways),
         *_threads(ways),
         *_device(ways, break_even),
         *_recording(ledger),
@@ -44,24 +46,26 @@ def advise(
     return tuple(found)
 
 
-def _engine(subject: Subject, ledger: Ledger, ways: tuple[Forecast, ...]) -> Iterator[Advice]:
+def _engine(subject: Subject, ladder: Ladder, ways: tuple[Forecast, ...]) -> Iterator[Advice]:
     native = next((way for way in ways if way.engine == "native" and way.machine is None), None)
-    if native is None:
+    # Measured in the same blocks as machine code; the ledger's wall time is not, and may have been refused.
+    eager_us = next((rung.us.value for rung in ladder.rungs if rung.name == "eager"), None)
+    if native is None or eager_us is None:
         return
     if native.unavailable is not None:
         sentence = Sentence(
             "Nothing compiles this loop: {why}. See hotloop layers for what is covered.", why=native.unavailable
         )
-        yield Advice("engine", sentence, ledger.wall_us.value, "us a step")
+        yield Advice("engine", sentence, eager_us, "us a step")
         return
     if native.measured_us is None:
         return
-    times = ledger.wall_us.value / native.measured_us.value
-    saved_s = (ledger.wall_us.value - native.measured_us.value) * subject.steps / 1e6 - native.prepare_s
+    times = eager_us / native.measured_us.value
+    saved_s = (eager_us - native.measured_us.value) * subject.steps / 1e6 - native.prepare_s
     if times < _WORTH_IT:
         return
     if saved_s <= 0:
-        from_step = math.ceil(1e6 * native.prepare_s / (ledger.wall_us.value - native.measured_us.value))
+        from_step = math.ceil(1e6 * native.prepare_s / (eager_us - native.measured_us.value))
         sentence = Sentence(
             "Compiled, a step takes {us:.3g} us, {times:.0f} times less, but compiling takes {prepare:.2g} s: "
             "it pays from {n:,} steps on, and this run has {steps:,}.",

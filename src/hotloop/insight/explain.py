@@ -63,6 +63,9 @@ def explain(
     epochs: int = 1000,
     batch_size: int | None = None,
     shuffle: bool | None = None,
+    drop_last: bool = False,
+    sample_weight: Any = None,
+    clip_grad_norm: float | None = None,
     budget_s: float = 15.0,
     machines: Sequence[str | os.PathLike[str]] = (),
 ) -> Explanation:
@@ -72,7 +75,7 @@ def explain(
 
     Parameters
     ----------
-    model, X, y, loss, optimizer, batch_size, shuffle
+    model, X, y, loss, optimizer, batch_size, shuffle, drop_last, sample_weight, clip_grad_norm
         As in :func:`hotloop.fit`.
     epochs : int
         Of the run that is asked about.
@@ -88,7 +91,20 @@ def explain(
     SavedRunError
         If a passport cannot be read.
     """
-    loop = Loop(type(model).__name__, model, X, y, loss, optimizer, epochs, batch_size, shuffle)
+    loop = Loop(
+        type(model).__name__,
+        model,
+        X,
+        y,
+        loss,
+        optimizer,
+        epochs,
+        batch_size,
+        shuffle,
+        drop_last,
+        sample_weight,
+        clip_grad_norm,
+    )
     return explain_loop(loop, budget_s=budget_s, elsewhere=[load_passport(path) for path in machines])
 
 
@@ -146,9 +162,10 @@ def explain_loop(
         ladder=ladder,
         forecasts=ways,
         break_even=break_even,
-        advice=advise(subject, ledger, ways, break_even),
+        advice=advise(subject, ledger, ladder, ways, break_even),
         conditions=_conditions(machine, task, passport),
         took_s=time.monotonic() - started_s,
+        notes=loop.notes,
     )
 
 

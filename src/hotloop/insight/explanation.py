@@ -77,7 +77,7 @@ class LedgerLine:
     Parameters
     ----------
     name : str
-        "gather", "forward", "loss", "zero_grad", "backward", "optimizer", "record", "python", "waiting", ...
+        "gather", "forward", "loss", "zero_grad", "backward", "clip", "optimizer", "record", "python", "waiting", ...
     us : Interval
         Microseconds a step.
     share : float
@@ -286,6 +286,8 @@ class Explanation:
         Machine, versions, date: what the figures hold for.
     took_s : float
         How long the explaining took.
+    notes : tuple of str
+        What belongs to the run and not to the step that was measured, a sentence each.
     """
 
     subject: Subject
@@ -297,6 +299,7 @@ class Explanation:
     advice: tuple[Advice, ...]
     conditions: dict[str, str]
     took_s: float
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as JSON objects, arrays, strings, numbers and nulls; texts are English."""

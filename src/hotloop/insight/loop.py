@@ -4,6 +4,7 @@
 
     loop = loop_of_table("iris")                      the lesson
     loop = loop_of_module(model, n_features=4)        a network of the person's, on rows drawn at random
+    loop = loop_of_run(run)                           in loop_of_run.py: a run once more, from what it holds
     loop = Loop("mine", model, X, y, loss, optimizer, epochs=..., batch_size=...)
 
     session = loop.session(engine="eager")            fresh copies of model and optimizer each time
@@ -13,14 +14,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hotloop.engines.epoch import Epoch
 from hotloop.engines.interface import Engine, Session
 from hotloop.engines.losses import loss_name
 from hotloop.errors import ArgumentError
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     import torch
 
     from hotloop.engines.task import Task
-    from hotloop.runs import Run
     from hotloop.training.prepare import PreparedModule
     from hotloop.training.recipes import Recipe
 
-__all__ = ["Loop", "loop_of_module", "loop_of_run", "loop_of_table"]
+__all__ = ["Loop", "loop_of_module", "loop_of_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,12 @@ class Loop:
     batch_size : int, optional
         None for full batch.
     shuffle : bool, optional
-        As in :func:`hotloop.fit`.
+        As in :func:`hotloop.fit`, like those that follow.
+    drop_last : bool
+    sample_weight : array of shape (rows,), optional
+    clip_grad_norm : float, optional
+    notes : tuple of str
+        What the loop leaves out of the run that is asked about, a sentence each.
     """
 
     name: str
@@ -70,6 +74,10 @@ class Loop:
     epochs: int
     batch_size: int | None = None
     shuffle: bool | None = None
+    drop_last: bool = False
+    sample_weight: Any = None
+    clip_grad_norm: float | None = None
+    notes: tuple[str, ...] = ()
 
     def prepare(self, *, engine: str = "eager", device: str = "cpu", threads: int | None = None) -> PreparedModule:
         """Return a run of fresh copies, checked and ready to start; see :func:`hotloop.fit` for what is raised."""
@@ -82,6 +90,9 @@ class Loop:
             epochs=self.epochs,
             batch_size=self.batch_size,
             shuffle=self.shuffle,
+            drop_last=self.drop_last,
+            sample_weight=self.sample_weight,
+            clip_grad_norm=self.clip_grad_norm,
             device=device,
             engine=engine,
             threads=threads,
@@ -137,7 +148,7 @@ class Loop:
     @property
     def steps(self) -> int:
         """Of the whole run."""
-        return self.epochs * math.ceil(self.rows / self.rows_of_a_step)
+        return self.epochs * Epoch(self.rows, self.rows_of_a_step, self.drop_last).n_steps
 
     @property
     def subject(self) -> Subject:
@@ -212,7 +223,7 @@ def loop_of_module(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ArgumentError(Sentence("{name} has no weights to train", name=name))
-    n_features = _features(model) if features is None else features
+    n_features = _features(name, model) if features is None else features
     if n_features < 1:
         raise ArgumentError(Sentence("a row of {n} numbers is none", n=n_features))
     generator = torch.Generator().manual_seed(0)
@@ -221,6 +232,8 @@ def loop_of_module(
         with torch.no_grad():
             output = copy.deepcopy(model)(X[: min(rows, 4)])
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if refused := _other_rows(name, model):
+            raise refused from None
         raise ArgumentError(
             Sentence("{name} does not take {rows} rows of {n} numbers", name=name, rows=min(rows, 4), n=n_features),
             why=str(error).splitlines()[0],
@@ -237,67 +250,45 @@ def loop_of_module(
     return Loop(name, model, X, y, loss, optimizer, epochs=1000, batch_size=batch_size)
 
 
-def loop_of_run(run: Run, model: torch.nn.Module | None = None) -> Loop:
-    """Return a loop like the one that made a run, over rows drawn at random.
-
-    Parameters
-    ----------
-    run : Run
-    model : torch.nn.Module, optional
-        What was trained; needed where the run does not hold its layers.
-
-    Raises
-    ------
-    ArgumentError
-        If the module, its loss or its optimizer cannot be rebuilt from what the run holds.
-    """
-    import torch
-
-    from hotloop.capture import to_module
-
-    if model is None:
-        if run.network is None:
-            raise ArgumentError(f"only its own code can rebuild {run.module_name}", do="call run.explain(model)")
-        model = to_module(run.network, run.weights)
-    settings = run.settings
-    rows, batch_size = int(str(settings["rows"])), int(str(settings["batch_size"]))
-    like = loop_of_module(run.module_name, model, rows=rows, batch_size=None if batch_size >= rows else batch_size)
-    names = str(settings["loss"]), str(settings["optimizer"])
-    kinds = getattr(torch.nn, names[0], None), getattr(torch.optim, names[1], None)
-    if not (isinstance(kinds[0], type) and isinstance(kinds[1], type)):
-        raise ArgumentError(
-            f"{' and '.join(names)} cannot be rebuilt by name", do="use hotloop.explain(model, X, y, ...)"
-        )
-    accepted = inspect.signature(kinds[1]).parameters
-    given = {
-        name.removeprefix("optimizer_"): tuple(value) if isinstance(value, list) else value
-        for name, value in settings.items()
-        if name.removeprefix("optimizer_") in accepted and name.startswith("optimizer_")
-    }
-    loss, y = kinds[0](), like.y
-    if names[0] != loss_name(like.loss):
-        # As many numbers as the model gives, between 0 and 1: what every other loss takes.
-        with torch.no_grad():
-            y = torch.rand_like(copy.deepcopy(model)(like.X))
-    return replace(
-        like,
-        y=y,
-        loss=loss,
-        optimizer=kinds[1](like.optimizer.param_groups[0]["params"], **given),
-        epochs=run.epochs,
-        shuffle=bool(settings["shuffle"]),
-    )
-
-
 def _hook_tables(module: torch.nn.Module) -> list[dict[int, Any]]:
     """Return the tables in which a module keeps hooks around its call."""
     names = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
     return [getattr(module, name) for name in names]
 
 
-def _features(model: torch.nn.Module) -> int:
+def _features(name: str, model: torch.nn.Module) -> int:
     """Return what the first linear layer takes."""
     for module in model.modules():
         if isinstance(n_in := getattr(module, "in_features", None), int):
             return n_in
+    if refused := _other_rows(name, model):
+        raise refused
     raise ArgumentError("cannot tell how many features the model takes", do="say it, such as --input 4")
+
+
+def _other_rows(name: str, model: torch.nn.Module) -> ArgumentError | None:
+    """Return the refusal of a model whose first layer takes something else than a row of numbers; None if it does not.
+
+    How large images are, how long texts and sequences, no layer says, and times depend on it: it is not guessed.
+    """
+    import torch
+    from torch.nn.modules.conv import _ConvNd
+
+    takes: tuple[tuple[Any, Sentence], ...] = (
+        (_ConvNd, Sentence("images or signals")),
+        ((torch.nn.Embedding, torch.nn.EmbeddingBag), Sentence("whole numbers to look up")),
+        ((torch.nn.RNNBase, torch.nn.MultiheadAttention), Sentence("sequences")),
+    )
+    first = next((module for module in model.modules() if module._parameters), model)
+    for kinds, what in takes:
+        if isinstance(first, kinds):
+            return ArgumentError(
+                Sentence("{name} takes {what}, not rows of numbers", name=name, what=what),
+                why=Sentence(
+                    "its first layer is {kind}, which does not say what shape a row has", kind=type(first).__name__
+                ),
+                do=Sentence(
+                    "give some of your own: {call}", call="hotloop.explain(model, X, y, loss=..., optimizer=...)"
+                ),
+            )
+    return None

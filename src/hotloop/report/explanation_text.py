@@ -38,6 +38,8 @@ def explanation_text(answer: Explanation, columns: int = 100) -> str:
     lines += ["", _("What to change")]
     for number, one in enumerate(answer.advice, 1):
         lines += wrap(shown(one.sentence), columns, first=f"  {number} ", rest="    ")
+    for note in answer.notes:
+        lines += ["", *_wrapped(shown(note), columns)]
     # The ledger names the threads.
     told = [value for name, value in answer.conditions.items() if name != "threads"]
     lines += ["", *_wrapped(", ".join(told), columns)]

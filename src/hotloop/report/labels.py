@@ -15,6 +15,7 @@ def ledger_label(name: str) -> str:
         "loss": _("loss"),
         "zero_grad": _("clear gradients"),
         "backward": _("backward"),
+        "clip": _("clip gradients"),
         "optimizer": _("optimizer"),
         "record": _("record the loss"),
         "python": _("Python loop"),

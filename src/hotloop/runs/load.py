@@ -18,8 +18,8 @@ from hotloop.files import SEALED_LIMIT_BYTES, as_path, unseal
 from hotloop.program.network import Network
 from hotloop.runs.predictor import LayersModel, ModuleModel, Predictor
 from hotloop.runs.save import FORMAT
-from hotloop.runs.weights import decode_arrays, decode_tensors
-from hotloop.sentence import Sentence
+from hotloop.runs.weights import decode_arrays, decode_tensors, differences_of
+from hotloop.sentence import Sentence, clauses
 
 if TYPE_CHECKING:
     import torch
@@ -206,25 +206,13 @@ def _fill(module: torch.nn.Module, data: bytes, directory: Path) -> None:
         )
     saved = decode_tensors(data)
     own = module.state_dict()
-    differences = [f"'{name}' is not in the module" for name in saved if name not in own]
-    differences += [f"'{name}' is not in the run" for name in own if name not in saved]
-    for name in saved.keys() & own.keys():
-        was, now = _kind(saved[name]), _kind(own[name])
-        if was != now:
-            differences.append(f"'{name}' is {was} in the run and {now} in the module")
-    if differences:
+    if differences := differences_of(saved, own):
         raise SavedRunError(
             Sentence("the module does not fit the run '{directory}'", directory=directory),
-            why="; ".join(sorted(differences)),
+            why=clauses(*differences),
             do=Sentence("Build it as it was for training."),
         )
     module.load_state_dict(saved)
-
-
-def _kind(tensor: Any) -> str:
-    """Shape and dtype in words; a state dict may hold other objects than tensors."""
-    shape, dtype = getattr(tensor, "shape", None), getattr(tensor, "dtype", None)
-    return f"{tuple(shape)} {str(dtype).removeprefix('torch.')}" if shape is not None else type(tensor).__name__
 
 
 def _field(document: Mapping[str, Any], key: str, kind: type[Value], what: str) -> Value:

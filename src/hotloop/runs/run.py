@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,13 @@ class Run:
 
         return run_fragment(self)
 
-    def explain(self, model: torch.nn.Module | None = None, *, budget_s: float = 15.0) -> Explanation:
+    def explain(
+        self,
+        model: torch.nn.Module | None = None,
+        *,
+        loss: Callable[..., Any] | None = None,
+        budget_s: float = 15.0,
+    ) -> Explanation:
         """Explain where the time of a run like this one goes on this machine, and what to change.
 
         The network is trained again, for a moment, on rows drawn at random: times do not depend on what is in them.
@@ -171,18 +178,21 @@ class Run:
         ----------
         model : torch.nn.Module, optional
             What was trained, to be copied; needed where the run does not hold its layers (``run.network`` is None).
+        loss : torch loss module or function, optional
+            What it was trained by; needed where that is none of torch's.
         budget_s : float
             How long measuring may take.
 
         Raises
         ------
         ArgumentError
-            The module, its loss or its optimizer cannot be rebuilt from what the run holds.
+            The module given has other weights than the run, or module, loss or optimizer cannot be rebuilt from what
+            the run holds.
         """
         from hotloop.insight.explain import explain_loop
-        from hotloop.insight.loop import loop_of_run
+        from hotloop.insight.loop_of_run import loop_of_run
 
-        return explain_loop(loop_of_run(self, model), budget_s=budget_s)
+        return explain_loop(loop_of_run(self, model, loss), budget_s=budget_s)
 
     def save(self, path: str | os.PathLike[str], *, plot: bool = False) -> Path:
         """Save this run as a new directory ``path``, or ``path-2``, ... where that is taken.

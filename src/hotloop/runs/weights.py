@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.errors import OutputError, SavedRunError
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["decode_arrays", "decode_tensors", "describe", "encode"]
+__all__ = ["decode_arrays", "decode_tensors", "describe", "differences_of", "encode"]
 
 _DTYPES: Mapping[str, type[Any]] = {
     "F64": np.float64,
@@ -95,6 +96,23 @@ def describe(weights: Mapping[str, Any]) -> dict[str, object]:
         name: {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
         for name, value in weights.items()
     }
+
+
+def differences_of(saved: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Return how a module's weights differ from those of a run in names, shapes and dtypes, a clause each, sorted."""
+    found: list[str] = [Sentence("'{name}' is not in the module", name=name) for name in saved if name not in own]
+    found += [Sentence("'{name}' is not in the run", name=name) for name in own if name not in saved]
+    for name in saved.keys() & own.keys():
+        was, now = _kind(saved[name]), _kind(own[name])
+        if was != now:
+            found.append(Sentence("'{name}' is {was} in the run and {now} in the module", name=name, was=was, now=now))
+    return sorted(found)
+
+
+def _kind(tensor: Any) -> str:
+    """Shape and dtype in words; a state dict may hold other objects than tensors."""
+    shape, dtype = getattr(tensor, "shape", None), getattr(tensor, "dtype", None)
+    return f"{tuple(shape)} {str(dtype).removeprefix('torch.')}" if shape is not None else type(tensor).__name__
 
 
 def _own_tensor(name: str, value: Any) -> torch.Tensor:

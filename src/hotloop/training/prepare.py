@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads, model_flop
 from hotloop.engines.interface import Engine
+from hotloop.engines.loss_settings import loss_settings
 from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe, check_single_row, probe
@@ -28,7 +29,7 @@ from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
 from hotloop.training.fingerprint import fingerprint_of
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared
+from hotloop.training.prepared import Prepared, row_settings
 from hotloop.training.schedule import LearningRates
 from hotloop.training.settings import Settings
 
@@ -77,10 +78,13 @@ class PreparedModule(Prepared[Task]):
         }
         return {
             "loss": loss_name(task.loss),
+            **{f"loss_{name}": value for name, value in loss_settings(task.loss).items()},
             "optimizer": type(task.optimizer).__name__,
             **numbers,
             "batch_size": task.batch_size,
             "rows": len(task.training),
+            **row_settings(task.training.X, task.training.y),
+            "weighted": task.training.weight is not None,
             "shuffle": task.shuffle,
             "drop_last": task.drop_last,
             "schedule": None if settings.schedule is None else type(settings.schedule).__name__,

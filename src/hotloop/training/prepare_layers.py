@@ -22,7 +22,7 @@ from hotloop.sentence import Sentence
 from hotloop.training.arguments import check_settings
 from hotloop.training.fingerprint import fingerprint_of_layers
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared
+from hotloop.training.prepared import Prepared, row_settings
 from hotloop.training.settings import RunSettings
 
 __all__ = ["PreparedLayers", "prepare_layers"]
@@ -54,13 +54,18 @@ class PreparedLayers(Prepared[LayersTask]):
         if isinstance(task.rule, Adam):
             numbers["decoupled_weight_decay"] = numbers.pop("decoupled")
             name = "adamw" if task.rule.decoupled else "adam"
+        weight = {} if task.class_weight is None else {"loss_weight": task.class_weight.tolist()}
         return {
             "loss": "CrossEntropyLoss" if task.output == "classification" else "MSELoss",
+            "loss_reduction": "mean",
+            **weight,
             "optimizer": {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[name],
             "optimizer_lr": task.learning_rate,
             **{f"optimizer_{name}": value for name, value in numbers.items()},
             "batch_size": task.batch_size,
             "rows": len(task.training),
+            **row_settings(task.training.x, task.training.y),
+            "weighted": False,
             "shuffle": task.shuffle,
             "drop_last": task.drop_last,
             "schedule": None,

@@ -27,7 +27,7 @@ from hotloop.training.settings import RunSettings
 if TYPE_CHECKING:
     from hotloop.training.schedule import LearningRates
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "row_settings"]
 
 OwnTask = TypeVar("OwnTask", bound=AnyTask)
 
@@ -138,3 +138,13 @@ class Prepared(ABC, Generic[OwnTask]):
             module_name=self.module_name,
             started_at=started_at,
         )
+
+
+def row_settings(X: Any, y: Any) -> dict[str, object]:
+    """Return what a row of features and its target are, as settings list it."""
+    return {
+        "row_shape": list(X.shape[1:]),
+        "row_dtype": str(X.dtype).removeprefix("torch."),
+        "target_shape": list(y.shape[1:]),
+        "target_dtype": str(y.dtype).removeprefix("torch."),
+    }

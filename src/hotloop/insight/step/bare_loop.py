@@ -48,6 +48,7 @@ class BareLoop:
         self._weights, self._biases = parameters[::2], parameters[1::2]
         self._activation = next((layer.name for layer in network.layers if isinstance(layer, Activation)), "identity")
         self._loss = loss_name(loop.loss)
+        self._is_full_batch = self._task.batch_size >= len(self._task.training) and not self._task.shuffle
 
     @staticmethod
     def refusal(loop: Loop) -> str | None:
@@ -66,6 +67,8 @@ class BareLoop:
             return Sentence("gradients by hand are written for {names}", names=", ".join(LOSSES))
         if not _is_plain_optimizer(loop.optimizer):
             return Sentence("updates by hand are written for plain SGD and Adam")
+        if loop.sample_weight is not None or loop.clip_grad_norm is not None:
+            return Sentence("gradients by hand are written without weights of rows and without clipping")
         return None
 
     def without_modules(self) -> Run:
@@ -138,7 +141,7 @@ class BareLoop:
         def run(units: int) -> None:
             nonlocal done
             while units:
-                steps = min(units, task.steps_per_epoch) if task.shuffle else units
+                steps = units if self._is_full_batch else min(units, task.steps_per_epoch)
                 order = self._order(done // task.steps_per_epoch) if task.shuffle else torch.empty(0, dtype=torch.int64)
                 more = (*moments, done, *map(float, group["betas"]), float(group["eps"])) if is_adam else ()
                 epoch(task.training.X, task.training.y, order, task.batch_size, steps, *fixed, *more)
@@ -172,13 +175,16 @@ class BareLoop:
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         task, rows, epoch = self._task, self._task.training, 0
         while True:
-            if not task.shuffle:
+            if self._is_full_batch:
                 yield rows.X, rows.y
                 continue
-            order = self._order(epoch)
+            order = self._order(epoch) if task.shuffle else None
             for start, stop in task.epoch.ranges.tolist():
-                at = order[start:stop]
-                yield rows.X.index_select(0, at), rows.y.index_select(0, at)
+                if order is None:
+                    yield rows.X[start:stop], rows.y[start:stop]
+                else:
+                    at = order[start:stop]
+                    yield rows.X.index_select(0, at), rows.y.index_select(0, at)
             epoch += 1
 
 

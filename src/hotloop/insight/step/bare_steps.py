@@ -88,7 +88,7 @@ def sgd_epoch(
     Parameters
     ----------
     order : int64 tensor of shape (rows,)
-        Rows of the batches one after the other; empty for all rows in each step.
+        Rows of the batches one after the other; empty for the order in which they stand.
     batch_size, n_steps : int
     lr : float
     """
@@ -98,6 +98,8 @@ def sgd_epoch(
         if order.numel() > 0:
             at = order[step * batch_size : (step + 1) * batch_size]
             Xb, yb = X.index_select(0, at), y.index_select(0, at)
+        elif batch_size < X.size(0):
+            Xb, yb = X[step * batch_size : (step + 1) * batch_size], y[step * batch_size : (step + 1) * batch_size]
         value, weight_grads, bias_grads = gradients(Xb, yb, weights, biases, activation, loss)
         for k in range(len(weights)):
             weights[k].sub_(weight_grads[k], alpha=lr)
@@ -139,6 +141,8 @@ def adam_epoch(
         if order.numel() > 0:
             at = order[step * batch_size : (step + 1) * batch_size]
             Xb, yb = X.index_select(0, at), y.index_select(0, at)
+        elif batch_size < X.size(0):
+            Xb, yb = X[step * batch_size : (step + 1) * batch_size], y[step * batch_size : (step + 1) * batch_size]
         value, weight_grads, bias_grads = gradients(Xb, yb, weights, biases, activation, loss)
         count = steps_done + step + 1
         step_size = lr / (1.0 - beta1**count)

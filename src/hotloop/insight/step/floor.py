@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from hotloop.engines.step_size import step_flop
 from hotloop.insight.explanation import Floor
 from hotloop.program.ops import OPS
 
 if TYPE_CHECKING:
+    import torch
+
     from hotloop.engines.task import Task
     from hotloop.hardware import Measured
     from hotloop.program.program import Block, Operation, Program
@@ -34,7 +37,7 @@ def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: i
     """
     rows = min(task.batch_size, len(task.training))
     sizes = [parameter.numel() for parameter in task.model.parameters()]
-    flop = 6.0 * rows * sum(sizes) if program is None else program_flop(program, rows)
+    flop = step_flop(rows, _multiplied(task.model)) if program is None else program_flop(program, rows)
     slots = 0 if program is None else max((len(update.slots) for update in program.updates), default=0)
     row_bytes = task.training.size_bytes / len(task.training)
     # Weights and slots are read and written, rows are read.
@@ -46,6 +49,15 @@ def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: i
     arithmetic_us, traffic_us = flop / gflop_per_s / 1e3, traffic_bytes / gb_per_s / 1e3
     us = max(arithmetic_us, traffic_us)
     return Floor(flop, traffic_bytes, arithmetic_us, traffic_us, us, gflop_per_s, gb_per_s)
+
+
+def _multiplied(model: torch.nn.Module) -> int:
+    """Return how many weights each row is multiplied by at least once: what is looked up is not multiplied."""
+    import torch
+
+    tables = [module for module in model.modules() if isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag))]
+    looked_up = {id(table.weight) for table in tables}
+    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in looked_up)
 
 
 def program_flop(program: Program, rows: int) -> float:
