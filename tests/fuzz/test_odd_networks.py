@@ -106,6 +106,7 @@ CASES = (
 )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", CASES, ids=["plain", "with everything"])
 @pytest.mark.parametrize(("forward", "parts"), NETWORKS.values(), ids=NETWORKS)
 def test_odd_networks(monkeypatch, forward, parts, case):
