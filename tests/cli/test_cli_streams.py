@@ -31,6 +31,7 @@ def test_a_full_disk_behind_standard_output_is_one_line():
     assert done.stderr == "hotloop: cannot write to standard output: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_predictions_are_whole_whatever_the_console_can_show(tmp_path):
     (tmp_path / "花.csv").write_text("宽度,种类\n" + "1.5,甲é\n2.5,乙\n" * 20, encoding="utf-8")
 

@@ -200,7 +200,9 @@ def test_a_diverged_run_is_saved_and_said(in_process, tmp_path):
     assert json.loads((tmp_path / "runs/iris/run.json").read_text())["stopped"] == "diverged"
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_interrupted_and_resumed_equals_never_stopped(in_process, tmp_path, number, exit_code):
     # A line for each epoch fills the pipe: the run waits there until the signal has been sent.
     arguments = [HOTLOOP, "train", "iris", "--epochs", "9000", "--print-every", "1", "--no-plot"]

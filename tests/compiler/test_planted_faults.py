@@ -206,6 +206,7 @@ def test_without_a_fault_nothing_is_found(case):
     check(case)
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 def test_planted_faults_are_found():
     missed = []

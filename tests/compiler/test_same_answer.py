@@ -36,6 +36,7 @@ def test_twice(name):
     assert train(TASKS[name]()) == train(TASKS[name]())
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.usefixtures("own_cache")
 def test_in_other_processes_and_from_the_cache(name, tmp_path):
@@ -76,6 +77,7 @@ def test_a_damaged_entry_is_compiled_again(tmp_path, monkeypatch):
         assert entry.read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @EACH
 @pytest.mark.parametrize("chunks", [[1] * N_STEPS, [7, 1, 30, 22], [3, N_STEPS - 3], [N_STEPS - 1, 1]])
@@ -84,6 +86,7 @@ def test_in_other_chunks(name, chunks):
     assert train(TASKS[name](), chunks) == train(TASKS[name]())
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @EACH
 def test_while_other_threads_train(name):

@@ -24,6 +24,7 @@ _LONG = Case(activations=(("Tanh", ()),), loss="HuberLoss", rows=33, validation_
 _ADAM = (("lr", 0.003), ("weight_decay", 0.01))
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     "case",

@@ -137,6 +137,7 @@ def test_hooks_are_a_rung_of_their_own(hooked):
     assert len(loop.model[0]._forward_hooks) == hooked
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("activation", [torch.nn.ReLU, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.Identity])

@@ -56,6 +56,7 @@ def test_epochs_and_seeds_have_different_orders():
 
 
 # Thousands of orders go through the same lines.
+@pytest.mark.slow
 @pytest.mark.no_cover
 def test_each_row_comes_about_equally_often_at_each_position():
     n_rows, n_orders = 10, 1500
