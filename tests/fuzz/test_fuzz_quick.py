@@ -12,6 +12,7 @@ from programs import Case, cases
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @settings(max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
 @given(case=cases(levels=levels_here(), widest=13))
