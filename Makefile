@@ -30,7 +30,7 @@ fuzz: .venv/installed-for-tests   ## 2,000 random training tasks, compiled code 
 
 check: .venv/installed-for-tests   ## the quick part: all but the slow tests
 	$(MAKE) --no-print-directory lint types contracts
-	$(BIN)/pytest -q -x -n 2 -m "not timing and not slow and not honesty"
+	$(BIN)/pytest -q -x -n 2 --dist worksteal -m "not timing and not slow and not honesty"
 
 messages: .venv/installed-for-tests   ## bring the catalogue of Chinese texts up to date; lists what is to translate
 	$(BIN)/python tests/language
@@ -48,7 +48,7 @@ contracts:
 unit:
 	$(BIN)/pytest -q tests/test_lesson.py
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not timing and not honesty" --cov --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not timing and not honesty" --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
 notebooks: .venv/installed-for-tests   ## execute the lesson's notebooks again, in both languages
@@ -62,7 +62,7 @@ format: .venv/installed-for-tests   ## rewrite the sources in the project's layo
 test-lowest:        ## the tests with the oldest dependencies that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install -q -c constraints-lowest.txt -e '.[test]'
-	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -q -n 2 -m "not timing and not honesty"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -q -n 2 --dist worksteal -m "not timing and not honesty"
 
 clean:              ## remove the environments and what tests leave behind
 	rm -rf .venv .venv-lowest .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

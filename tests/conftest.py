@@ -12,6 +12,11 @@ import pytest
 
 # Texts are compared in English, whatever the language of whoever runs the tests; processes started here inherit it.
 os.environ.update(LANGUAGE="en", LC_ALL="", LC_MESSAGES="", LANG="en_US.UTF-8")
+# They keep the byte code of what they import, as a person's do: it is half of a short command's time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A shell lets what it starts in the background ignore Ctrl-C, and Python keeps to that; tests send it to themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

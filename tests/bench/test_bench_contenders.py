@@ -46,6 +46,7 @@ def test_without_a_seed_each_shuffles_by_itself(name, tiny_classes):
     assert losses == pytest.approx(eager_losses(tiny_classes, 3), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [("jax", "tiny_numbers"), ("jax-given", "tiny_classes")])
 def test_losses_of_jax_are_eagers(name, kind, request):
     pytest.importorskip("jax")

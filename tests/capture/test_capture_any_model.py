@@ -102,6 +102,8 @@ class Anything(nn.Module):
         return self.last(torch.cat([values[-1], x], 1))
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(120))
 def test_any_model(seed):
     torch.manual_seed(seed)

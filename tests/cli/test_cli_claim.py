@@ -26,6 +26,8 @@ class Small(torch.nn.Module):
     def forward(self, x):
         return self.layer(x)
 """
+# With a line of progress as soon as there is something to say, not every five seconds.
+TALKATIVE = "import hotloop.cli.claim as c; c._BETWEEN_LINES_S = 0.2; from hotloop.cli import main; main()"
 COMMAND = [sys.executable, "-c", "from hotloop.cli import main; main()", "claim"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -39,7 +41,7 @@ def recorded(tmp_path_factory):
     """Return the folder of a claim that was measured for a few seconds, and what was shown."""
     folder = tmp_path_factory.mktemp("claim")
     (folder / "model.py").write_text(MODEL)
-    done = hotloop("append", "model.py:Small", "--budget", "6s", "--out", "raw.json", cwd=folder)
+    done = hotloop("append", "model.py:Small", "--budget", "5s", "--out", "raw.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -54,31 +56,31 @@ def test_a_claim_about_a_model_of_ones_own(recorded):
     assert "hotloop claim --judge raw.json" in done.stderr
 
 
-def test_judging_again_shows_the_same(recorded):
+def test_judging_again_shows_the_same(recorded, in_process):
     folder, done = recorded
     again = hotloop("--judge", "raw.json", cwd=folder)
     assert again.stdout == done.stdout
-    found = json.loads(hotloop("--judge", "raw.json", "--json", cwd=folder).stdout)
+    found = json.loads(in_process("claim", "--judge", str(folder / "raw.json"), "--json").stdout)
     assert found["claim"] == "append"
     assert found["answers"][0]["key"] == "append"
 
 
-def test_a_damaged_file_is_refused_in_a_line(recorded):
+def test_a_damaged_file_is_refused_in_a_line(recorded, in_process):
     folder, _ = recorded
     data = bytearray((folder / "raw.json").read_bytes())
     data[500] ^= 1
     (folder / "damaged.json").write_bytes(data)
-    done = hotloop("--judge", "damaged.json", cwd=folder)
+    done = in_process("claim", "--judge", str(folder / "damaged.json"))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "damaged" in done.stderr
 
 
-def test_without_a_name_the_claims_are_listed():
-    done = hotloop()
+def test_without_a_name_the_claims_are_listed(in_process):
+    done = in_process("claim")
     assert "recording" in done.stdout
     assert "A GPU is faster for this model." in done.stdout
-    listed = json.loads(hotloop("--json").stdout)
+    listed = json.loads(in_process("claim", "--json").stdout)
     assert len(listed) >= 10
     assert all(set(each) == {"name", "belief"} for each in listed)
 
@@ -93,8 +95,8 @@ def test_without_a_name_the_claims_are_listed():
         (["--judge", "missing.json"], 1, "cannot read"),
     ],
 )
-def test_mistakes_are_told_in_a_line(arguments, code, said, tmp_path):
-    done = hotloop(*arguments, cwd=tmp_path)
+def test_mistakes_are_told_in_a_line(arguments, code, said, in_process):
+    done = in_process("claim", *arguments)
     assert done.returncode == code
     assert said in done.stderr
     assert done.stderr.startswith("hotloop: ")
@@ -128,12 +130,17 @@ def test_what_is_no_duration(text):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_an_interrupt_ends_it_at_once_and_keeps_what_was_measured(number, code, tmp_path):
+def test_an_interrupt_ends_it_at_once_and_keeps_what_was_measured(number, code, tmp_path, in_process):
     arguments = ["recording", "iris", "--budget", "120s", "--out", "raw.json"]
     process = subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRONMENT
+        [sys.executable, "-c", TALKATIVE, "claim", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
     )
-    # A line every five seconds: the first one comes while blocks are measured.
+    # The first such line comes while blocks are measured.
     for line in process.stderr:
         if " blocks, " in line and ": 0 blocks" not in line:
             break
@@ -143,4 +150,4 @@ def test_an_interrupt_ends_it_at_once_and_keeps_what_was_measured(number, code, 
     assert process.returncode == code, said
     assert time.monotonic() - began_s < 10
     assert "hotloop: interrupted" in said
-    assert hotloop("--judge", "raw.json", cwd=tmp_path).returncode == 0
+    assert in_process("claim", "--judge", "raw.json").returncode == 0

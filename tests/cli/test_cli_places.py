@@ -60,8 +60,9 @@ def test_the_place_after_a_saved_run_is_resumed(tmp_path, in_process):
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "2", "²", "-5", "9" * 30])
-def test_help_appears_at_any_width(hotloop_cli, columns):
-    done = hotloop_cli("train", "--help", COLUMNS=columns)
+def test_help_appears_at_any_width(in_process, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    done = in_process("train", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "--epochs" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 500

@@ -41,6 +41,7 @@ def test_a_signal_outside_an_import_unwinds(number, stopped_by):
             signal.signal(which, handler)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "exit_code"), SIGNALS)
 @pytest.mark.parametrize("library", ["cyclopts", "polars", "llvmlite", "torch"])
 def test_a_signal_during_start_up_is_one_line(tmp_path, library, number, exit_code):

@@ -63,8 +63,8 @@ def test_the_lesson_prints_saves_and_predicts(hotloop_cli, tmp_path):
     assert total == pytest.approx(1, abs=1e-5)
 
 
-def test_any_table_regression(hotloop_cli, houses, tmp_path):
-    done = hotloop_cli("train", "houses.csv", "--epochs", "60", "--json")
+def test_any_table_regression(in_process, houses, tmp_path):
+    done = in_process("train", "houses.csv", "--epochs", "60", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert set(document) >= {
@@ -85,17 +85,17 @@ def test_any_table_regression(hotloop_cli, houses, tmp_path):
     header = (tmp_path / "runs/houses/losses.csv").read_text().splitlines()[0]
     assert header == "epoch,loss,validation_loss"
     pl.read_csv(houses).drop("price").head(5).write_csv(tmp_path / "new.csv")
-    predicted = hotloop_cli("predict", "runs/houses", "new.csv", "-o", "answers.csv")
+    predicted = in_process("predict", "runs/houses", "new.csv", "-o", "answers.csv")
     assert (predicted.returncode, predicted.stdout) == (0, "")
     answers = pl.read_csv(tmp_path / "answers.csv")["predicted"]
     truth = pl.read_csv(houses)["price"].head(5)
     assert (answers - truth).abs().max() < 30_000
-    as_json = hotloop_cli("predict", "runs/houses", "new.csv", "--json")
+    as_json = in_process("predict", "runs/houses", "new.csv", "--json")
     np.testing.assert_allclose(json.loads(as_json.stdout)["numbers"], answers.to_list())
 
 
-def test_each_setting_of_the_recipe_can_be_given(hotloop_cli, houses):
-    done = hotloop_cli(
+def test_each_setting_of_the_recipe_can_be_given(in_process, houses):
+    done = in_process(
         *("train", "houses.csv", "--json", "--target", "town", "--task", "classification", "--recipe", "lesson"),
         *("--hidden", "7,5", "--activation", "tanh", "--optimizer", "adamw", "--lr", "0.02", "--weight-decay", "0.1"),
         *("--epochs", "9", "--batch-size", "50", "--scaling", "standard", "--class-weight", "balanced"),
@@ -192,16 +192,18 @@ def test_debug_shows_the_traceback(hotloop_cli):
     assert "HOTLOOP_DEBUG" in wrong.stderr
 
 
-def test_a_diverged_run_is_saved_and_said(hotloop_cli, tmp_path):
-    done = hotloop_cli("train", "iris", "--epochs", "200", "--lr", "1e38", "--no-plot")
+def test_a_diverged_run_is_saved_and_said(in_process, tmp_path):
+    done = in_process("train", "iris", "--epochs", "200", "--lr", "1e38", "--no-plot")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "in epoch" in done.stderr
     assert json.loads((tmp_path / "runs/iris/run.json").read_text())["stopped"] == "diverged"
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_and_resumed_equals_never_stopped(tmp_path, number, exit_code):
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
+def test_interrupted_and_resumed_equals_never_stopped(in_process, tmp_path, number, exit_code):
     # A line for each epoch fills the pipe: the run waits there until the signal has been sent.
     arguments = [HOTLOOP, "train", "iris", "--epochs", "9000", "--print-every", "1", "--no-plot"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -218,12 +220,13 @@ def test_interrupted_and_resumed_equals_never_stopped(tmp_path, number, exit_cod
     assert "--resume" in stderr
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["iris.checkpoint"]
 
-    refused = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # Only what is interrupted needs a process of its own.
+    refused = in_process(*arguments[1:])
     assert refused.returncode == 2
     assert "--resume" in refused.stderr
-    resumed = subprocess.run([*arguments, "--resume"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    resumed = in_process(*arguments[1:], "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    whole = subprocess.run([*arguments, "--out", "whole"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    whole = in_process(*arguments[1:], "--out", "whole")
     assert whole.returncode == 0
     for name in ("losses.csv", "weights.safetensors"):
         assert (tmp_path / "runs/iris" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

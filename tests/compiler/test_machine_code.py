@@ -139,6 +139,7 @@ def test_a_dump_that_cannot_be_written_hides_nothing(tmp_path, monkeypatch):
         object_code("no code", host_target())
 
 
+@pytest.mark.slow
 def test_what_llvm_refused_is_released_in_order():
     """A refusal that is kept keeps nothing of LLVM's that a garbage collection would close."""
     for ir in ("no code", "define i32 @f() {\n ret i32 7\n}\ndefine i32 @g() {\nx:\n br label %x\n}") * 5:

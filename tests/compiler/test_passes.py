@@ -346,6 +346,9 @@ def _next_value(chosen: random.Random, known: list[Value], sizes: list[Axis], we
             return value * apply("largest", value, over=value.type.features[0].name)
 
 
+# Hundreds of programs through the same lines: counting those would take twice as long again.
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("level", ["avx512", "avx2", "neon"])
 def test_no_two_values_that_are_needed_share_a_place(level):
     target = named_target(level)

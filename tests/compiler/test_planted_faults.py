@@ -200,11 +200,14 @@ def _own_code(monkeypatch):
     pipeline._kept.clear()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
 def test_without_a_fault_nothing_is_found(case):
     check(case)
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 def test_planted_faults_are_found():
     missed = []
     for name, fault in FAULTS.items():

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 EACH = pytest.mark.parametrize("name", TASKS)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HOTLOOP_CACHE_DIR", str(tmp_path / "cache"))
     forget(monkeypatch)
@@ -36,7 +36,9 @@ def test_twice(name):
     assert train(TASKS[name]()) == train(TASKS[name]())
 
 
+@pytest.mark.slow
 @EACH
+@pytest.mark.usefixtures("own_cache")
 def test_in_other_processes_and_from_the_cache(name, tmp_path):
     code = f"from lesson import digest_of; print(digest_of({name!r}))"
 
@@ -52,6 +54,7 @@ def test_in_other_processes_and_from_the_cache(name, tmp_path):
 
 
 @EACH
+@pytest.mark.usefixtures("own_cache")
 def test_compiled_again(name, monkeypatch):
     first = train(TASKS[name]())
     monkeypatch.setenv("HOTLOOP_NO_CACHE", "1")
@@ -59,6 +62,7 @@ def test_compiled_again(name, monkeypatch):
     assert train(TASKS[name]()) == first
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_a_damaged_entry_is_compiled_again(tmp_path, monkeypatch):
     name = "full"
     first = train(TASKS[name]())
@@ -73,6 +77,8 @@ def test_a_damaged_entry_is_compiled_again(tmp_path, monkeypatch):
         assert entry.read_bytes() == whole
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @EACH
 @pytest.mark.parametrize("chunks", [[1] * N_STEPS, [7, 1, 30, 22], [3, N_STEPS - 3], [N_STEPS - 1, 1]])
 def test_in_other_chunks(name, chunks):
@@ -80,6 +86,8 @@ def test_in_other_chunks(name, chunks):
     assert train(TASKS[name](), chunks) == train(TASKS[name]())
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @EACH
 def test_while_other_threads_train(name):
     alone = {other: train(TASKS[other]()) for other in TASKS}

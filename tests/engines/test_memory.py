@@ -137,7 +137,7 @@ hotloop.fit(small, X[:50], y[:50], loss=nn.CrossEntropyLoss(), optimizer=adam, e
 estimated.clear()
 before = psutil.Process().memory_info().rss
 adam = optim.Adam(model.parameters())
-hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=adam, epochs=6, engine="eager")
+hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=adam, epochs=2, engine="eager")
 status = pathlib.Path("/proc/self/status").read_text()
 peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 - before
 print(estimated[0].total() / peak)

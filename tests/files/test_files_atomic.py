@@ -369,6 +369,7 @@ for number in itertools.count():
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_whole_files(tmp_path):
     from random import Random
 

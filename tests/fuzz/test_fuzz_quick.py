@@ -12,6 +12,8 @@ from programs import Case, cases
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @settings(max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
 @given(case=cases(levels=levels_here(), widest=13))
 def test_compiled_code_computes_what_torch_computes(case):
@@ -23,6 +25,8 @@ _LONG = Case(activations=(("Tanh", ()),), loss="HuberLoss", rows=33, validation_
 _ADAM = (("lr", 0.003), ("weight_decay", 0.01))
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "case",
     [

@@ -106,7 +106,10 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=["plain", "with everything"])
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    "case", [CASES[0], pytest.param(CASES[1], marks=pytest.mark.slow)], ids=["plain", "with everything"]
+)
 @pytest.mark.parametrize(("forward", "parts"), NETWORKS.values(), ids=NETWORKS)
 def test_odd_networks(monkeypatch, forward, parts, case):
     if case.level is not None and case.level not in levels_here():

@@ -17,6 +17,7 @@ from hotloop.insight.loop import Loop, loop_of_table
 from hotloop.insight.measure import BlockPlan
 
 
+@pytest.mark.slow
 def test_blocks_find_everything_imported_and_the_server_has_one_thread():
     folder = str(Path(__file__).parent)
     start = f"import sys; sys.path.insert(0, {folder!r}); from served_loops import main; main()"
@@ -28,6 +29,7 @@ def test_blocks_find_everything_imported_and_the_server_has_one_thread():
     assert [name for name in late if name.startswith("hotloop.")] == []
 
 
+@pytest.mark.slow
 def test_processes_and_this_process_say_the_same_of_a_loop():
     own = InThisProcess(loop_of_table("iris"))
     with ForkServer(START) as server:

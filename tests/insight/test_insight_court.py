@@ -250,6 +250,7 @@ def test_unknown_names_are_refused_with_near_ones():
         find_claim("recordings")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("byte", range(0, 4000, 191))
 def test_every_damaged_byte_is_found(evidence, byte):
     data = bytearray(evidence.to_bytes())

@@ -124,6 +124,8 @@ def test_hooks_are_a_rung_of_their_own(hooked):
     assert len(loop.model[0]._forward_hooks) == hooked
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("batches", [{}, {"batch_size": 7}, {"batch_size": 7, "shuffle": False, "drop_last": True}])
 @pytest.mark.parametrize("activation", [torch.nn.ReLU, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.Identity])
 @pytest.mark.parametrize("loss", [torch.nn.CrossEntropyLoss(), torch.nn.MSELoss()])

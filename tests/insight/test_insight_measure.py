@@ -57,6 +57,8 @@ def test_a_quiet_machine_gives_exact_figures():
     assert linearity(found).largest == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("cost_us", [0, 0.05, 0.5, 5])
 def test_intervals_hold_the_truth_on_a_noisy_machine(cost_us):
     covered = 0

@@ -48,6 +48,7 @@ def test_an_ascii_console_gets_english_where_only_the_locale_asked_for_chinese(t
     assert b"cannot show Chinese (ascii)" in asked.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("devices", "--json"), ("train", "iris", "--epochs=20", "--json", "--no-plot")])
 def test_json_is_the_same_in_both_languages(tmp_path, arguments):
     documents = []

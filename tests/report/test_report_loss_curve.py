@@ -138,6 +138,7 @@ def test_a_million_records_are_drawn_quickly():
     assert len(axes_of(run).lines[0].get_xdata()) < 20_000
 
 
+@pytest.mark.slow
 def test_threads_draw_the_same_picture():
     runs = [run_with(np.linspace(1, 0.5, 50 + k), device=f"device {k}") for k in range(4)]
     expected = [to_png(run) for run in runs]
@@ -162,6 +163,7 @@ def test_no_window_system_is_touched():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("named", "then"), [("foo", None), ("svg", "svg")])
 def test_a_backend_that_does_not_exist_keeps_nobody_from_drawing(named, then):
     program = (

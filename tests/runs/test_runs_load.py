@@ -61,6 +61,7 @@ def test_a_run_comes_back(saved, network):
         np.testing.assert_array_equal(tensor.numpy(), network.initialise(0)[name])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["run.json", "network.json", "weights.safetensors"])
 def test_every_byte_flipped_is_refused(saved, name):
     whole = (saved / name).read_bytes()

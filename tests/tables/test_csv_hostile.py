@@ -145,6 +145,8 @@ def test_a_million_columns_are_refused_from_the_header(csv_of, monkeypatch):
     assert len(read) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 def test_ten_thousand_columns_are_the_limit(csv_of):
     fine = csv_of(",".join(f"c{i}" for i in range(10_000)) + "\n" + ",".join("1" * 10_000) + "\n")
     assert len(tables.read(fine).columns) == 10_000

@@ -50,11 +50,11 @@ def test_every_optimizer(classes, optimizer, batches):
     X, y = classes
     twins = Twins(mlp, OPTIMIZERS[optimizer])
     loss, settings = nn.CrossEntropyLoss(), BATCHES[batches]
-    expected = train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=12, **settings)
-    run = fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=12, **settings)
+    expected = train_by_hand(twins.by_hand, X, y, loss=loss, optimizer=twins.optimizer_by_hand, epochs=7, **settings)
+    run = fit(twins.model, X, y, loss=loss, optimizer=twins.optimizer, epochs=7, **settings)
     np.testing.assert_allclose(run.losses, expected, rtol=1e-12)
     twins.assert_equal()
-    assert run.epochs == 12
+    assert run.epochs == 7
     assert run.seed == settings.get("seed", run.seed)
 
 

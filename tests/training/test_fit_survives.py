@@ -289,6 +289,7 @@ def test_a_checkpoint_of_another_run_is_refused(classes, tmp_path, change):
     assert path.read_bytes() == content
 
 
+@pytest.mark.no_cover
 def test_every_damaged_byte_of_a_checkpoint_is_refused(classes, tmp_path):
     from hotloop.training.checkpoint import saved_seed
 

@@ -236,6 +236,7 @@ def test_the_command_line_does_not_import_torch(tmp_path):
     assert heavy_modules(tmp_path, "predict", "runs/iris", "iris", "--out", "answers.csv") == ""
 
 
+@pytest.mark.slow
 def test_resuming_does_not_import_torch(tmp_path):
     stop = "import os, signal; from hotloop.training import loop; write = loop.Checkpoint.write\n"
     stop += "def write_and_stop(self, state): write(self, state); os._exit(0)\nloop.Checkpoint.write = write_and_stop\n"
