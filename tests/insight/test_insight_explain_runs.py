@@ -181,6 +181,13 @@ def test_a_loss_of_ones_own_must_be_given(loss):
     assert loop_of_run(run, loss=loss).loss is loss
 
 
+def test_a_run_of_an_earlier_version_is_refused():
+    run = fitted(classifier(), torch.nn.CrossEntropyLoss())
+    earlier = dataclasses.replace(run, settings={k: v for k, v in run.settings.items() if k != "row_shape"})
+    with pytest.raises(ArgumentError, match=r"does not hold all(?s:.*)an earlier version(?s:.*)hotloop\.explain"):
+        earlier.explain()
+
+
 def test_an_optimizer_of_ones_own_is_refused():
     class Slow(torch.optim.SGD):
         pass

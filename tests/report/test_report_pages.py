@@ -29,10 +29,12 @@ from report_cases import (
 )
 
 from hotloop.errors import ArgumentError, OutputError
-from hotloop.insight.explanation import Floor, Forecast, Ladder
+from hotloop.insight.explanation import Advice, Floor, Forecast, Ladder
 from hotloop.insight.interval import Interval
+from hotloop.language import reader
 from hotloop.report.fragment import explanation_fragment, run_fragment
 from hotloop.report.page import render_explanation, render_run
+from hotloop.sentence import Sentence
 
 ODD_RUNS = {
     "nothing recorded": {"losses": [], "epochs": 0},
@@ -155,6 +157,14 @@ def test_hostile_names_are_text(name):
     for fragment in (run_fragment(hostile_run(text)), explanation_fragment(hostile_explanation(text))):
         assert {element.tag for element in parsed(fragment).iter()} <= FRAGMENT_TAGS
         assert len(fragment) < 60_000
+
+
+def test_a_fragment_gives_advice_in_the_readers_language(monkeypatch):
+    answer = make_explanation(advice=(Advice("nothing", Sentence("finished"), 1.0, "times"),))
+    assert "<li>finished</li>" in explanation_fragment(answer)
+    monkeypatch.setattr(reader, "_reading", None)
+    reader.use("zh")
+    assert "<li>已完成</li>" in explanation_fragment(answer)
 
 
 FRAGMENT_TAGS = {"div", "p", "b", "table", "caption", "tbody", "tr", "th", "td", "ul", "li", "svg", "path"}

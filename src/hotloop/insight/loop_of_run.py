@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["loop_of_run"]
 
+_NEEDED = {"rows", "row_shape", "row_dtype", "target_shape", "target_dtype", "weighted", "drop_last", "clip_grad_norm"}
+
 
 def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[..., Any] | None = None) -> Loop:
     """Return a loop like the one that made a run, over rows drawn at random.
@@ -47,6 +49,12 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[.
     else:
         _check_fits(model, run)
     settings: Mapping[str, Any] = run.settings
+    if not settings.keys() >= _NEEDED:
+        raise ArgumentError(
+            Sentence("the run does not hold all that its step was made of"),
+            why=Sentence("an earlier version of hotloop made it"),
+            do=Sentence("call {call}", call="hotloop.explain(model, X, y, loss=..., optimizer=...)"),
+        )
     X, y = _rows_like(settings, model)
     loop = Loop(
         run.module_name,

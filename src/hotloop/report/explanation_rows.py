@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from hotloop.insight.explanation import BreakEven, Forecast, Ladder, Ledger
 from hotloop.insight.interval import Interval
-from hotloop.language import _, shown
+from hotloop.language import _
 from hotloop.report.bars import forecast_bar, forecast_scale, ladder_bar, ladder_scale, ledger_bar, ledger_scale
 from hotloop.report.break_even_map import is_uncertain
 from hotloop.report.labels import ledger_label, rung_label
@@ -90,7 +90,7 @@ def forecast_rows(forecasts: tuple[Forecast, ...]) -> list[Row]:
             shortened(one.engine, _NAME),
             forecast_bar(scale, one),
             _place(one),
-            shortened(shown(one.unavailable or ""), _REASON),
+            shortened(one.unavailable or "", _REASON),
             _compared(one),
         )
         for one in forecasts

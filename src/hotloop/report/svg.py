@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
+from hotloop.language import shown
 from hotloop.language.one_line import one_line
 
 __all__ = ["described", "element", "line", "percentage", "polyline", "rect", "shortened", "text"]
@@ -71,8 +72,8 @@ def polyline(points: Iterable[tuple[float, float]], decimals: int = 1) -> str:
 
 
 def shortened(words: str, most: int) -> str:
-    """Return at most so many signs of a text, on one line."""
-    line_of_text = one_line(words[: 4 * most])
+    """Return at most so many signs of a text in the reader's language, on one line."""
+    line_of_text = one_line(shown(words)[: 4 * most])
     return line_of_text if len(line_of_text) <= most else line_of_text[: most - 1] + "…"
 
 
