@@ -25,6 +25,10 @@ class Small(torch.nn.Module):
 
     def forward(self, x):
         return self.layer(x)
+
+
+def Frozen():
+    return torch.nn.Linear(3, 2).requires_grad_(False)
 """
 COMMAND = [sys.executable, "-c", "from hotloop.cli import main; main()", "claim"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -103,13 +107,18 @@ def test_mistakes_are_told_in_a_line(arguments, code, said, tmp_path):
 
 @pytest.mark.parametrize(
     ("subject", "said"),
-    [("model.py:Nothing", "Nothing"), pytest.param("missing.csv", "missing.csv", marks=pytest.mark.slow)],
+    [
+        ("model.py:Nothing", "hotloop: model.py has no 'Nothing'. Write one of model.py:Small."),
+        ("model.py:Frozen", "hotloop: Frozen has no weights to train."),
+        pytest.param("missing.csv", "hotloop: cannot read 'missing.csv': there is no", marks=pytest.mark.slow),
+    ],
 )
 def test_what_cannot_be_trained_is_told_once(subject, said, recorded):
     folder, _ = recorded
     done = hotloop("append", subject, "--budget", "6s", cwd=folder)
-    assert done.returncode == 1
-    assert said in done.stderr
+    assert done.returncode == (2 if "model.py" in subject else 1)
+    assert done.stderr.splitlines()[-1].startswith(said)
+    assert " blocks" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
