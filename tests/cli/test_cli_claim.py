@@ -72,10 +72,12 @@ def test_a_damaged_file_is_refused_in_a_line(recorded):
     data = bytearray((folder / "raw.json").read_bytes())
     data[500] ^= 1
     (folder / "damaged.json").write_bytes(data)
-    done = hotloop("--judge", "damaged.json", cwd=folder)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "damaged" in done.stderr
+    for file in ("damaged.json", "model.py"):
+        done = hotloop("--judge", file, cwd=folder)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert f"'{file}' is damaged" in done.stderr
+        assert done.stderr.endswith("Use a file that hotloop claim --out has written, or measure again.\n")
 
 
 def test_without_a_name_the_claims_are_listed():
