@@ -217,6 +217,17 @@ def test_a_run_of_a_module_of_ones_own_needs_the_module():
     loop.session().advance(2, None)
 
 
+def test_a_run_whose_features_cannot_be_told_is_explained_otherwise():
+    model, X = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3), torch.nn.Flatten()), torch.randn(8, 1, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = hotloop.fit(model, X, torch.randn(8, 2), loss=torch.nn.MSELoss(), optimizer=optimizer, epochs=1)
+    with pytest.raises(ArgumentError, match="cannot tell how many features") as refused:
+        run.explain(model)
+    assert refused.value.do == "use hotloop.explain(model, X, y, ...)"
+    with pytest.raises(ArgumentError, match="features=4"):
+        loop_of_module("wide", model, rows=5)
+
+
 def interval(us):
     return Interval(0.9 * us, us, 1.1 * us)
 

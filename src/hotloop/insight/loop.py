@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop", "loop_of_module", "loop_of_run", "loop_of_table"]
 
+_WITH_ROWS = Sentence("use hotloop.explain(model, X, y, ...)")
+
 
 @dataclass(frozen=True, eq=False)
 class Loop:
@@ -213,6 +215,10 @@ def loop_of_module(
     if not trained:
         raise ArgumentError(Sentence("{name} has no weights to train", name=name))
     n_features = _features(model) if features is None else features
+    if n_features is None:
+        raise ArgumentError(
+            Sentence("cannot tell how many features {name} takes", name=name), do=Sentence("say it: features=4")
+        )
     if n_features < 1:
         raise ArgumentError(Sentence("a row of {n} numbers is none", n=n_features))
     generator = torch.Generator().manual_seed(0)
@@ -224,7 +230,7 @@ def loop_of_module(
         raise ArgumentError(
             Sentence("{name} does not take {rows} rows of {n} numbers", name=name, rows=min(rows, 4), n=n_features),
             why=str(error).splitlines()[0],
-            do="give another number of features or rows, or use hotloop.explain(model, X, y, ...)",
+            do=Sentence("give another number of features or rows, or use hotloop.explain(model, X, y, ...)"),
         ) from None
     if not isinstance(output, torch.Tensor) or output.ndim > 2:
         raise ArgumentError(f"{name} gives no row of numbers for a row", do="use a model with one output tensor")
@@ -259,15 +265,15 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None) -> Loop:
         if run.network is None:
             raise ArgumentError(f"only its own code can rebuild {run.module_name}", do="call run.explain(model)")
         model = to_module(run.network, run.weights)
+    if _features(model) is None:
+        raise ArgumentError(Sentence("cannot tell how many features {name} takes", name=run.module_name), do=_WITH_ROWS)
     settings = run.settings
     rows, batch_size = int(str(settings["rows"])), int(str(settings["batch_size"]))
     like = loop_of_module(run.module_name, model, rows=rows, batch_size=None if batch_size >= rows else batch_size)
     names = str(settings["loss"]), str(settings["optimizer"])
     kinds = getattr(torch.nn, names[0], None), getattr(torch.optim, names[1], None)
     if not (isinstance(kinds[0], type) and isinstance(kinds[1], type)):
-        raise ArgumentError(
-            f"{' and '.join(names)} cannot be rebuilt by name", do="use hotloop.explain(model, X, y, ...)"
-        )
+        raise ArgumentError(f"{' and '.join(names)} cannot be rebuilt by name", do=_WITH_ROWS)
     accepted = inspect.signature(kinds[1]).parameters
     given = {
         name.removeprefix("optimizer_"): tuple(value) if isinstance(value, list) else value
@@ -295,9 +301,9 @@ def _hook_tables(module: torch.nn.Module) -> list[dict[int, Any]]:
     return [getattr(module, name) for name in names]
 
 
-def _features(model: torch.nn.Module) -> int:
-    """Return what the first linear layer takes."""
+def _features(model: torch.nn.Module) -> int | None:
+    """Return what the first linear layer takes; None where there is none."""
     for module in model.modules():
         if isinstance(n_in := getattr(module, "in_features", None), int):
             return n_in
-    raise ArgumentError("cannot tell how many features the model takes", do="say it, such as --input 4")
+    return None
