@@ -226,10 +226,10 @@ def loop_of_module(
     try:
         with torch.no_grad():
             output = copy.deepcopy(model)(X[: min(rows, 4)])
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # whatever the person's own code raises
         raise ArgumentError(
             Sentence("{name} does not take {rows} rows of {n} numbers", name=name, rows=min(rows, 4), n=n_features),
-            why=str(error).splitlines()[0],
+            why=(str(error) or type(error).__name__).splitlines()[0],
             do=Sentence("give another number of features or rows, or use hotloop.explain(model, X, y, ...)"),
         ) from None
     if not isinstance(output, torch.Tensor) or output.ndim > 2:
