@@ -36,6 +36,15 @@ def signals_as_they_were():
 
 
 @pytest.fixture
+def in_chinese(monkeypatch):
+    """Show texts in Chinese while a test lasts."""
+    from hotloop.language import reader
+
+    monkeypatch.setattr(reader, "_reading", None)
+    reader.use("zh")
+
+
+@pytest.fixture
 def golden(request):
     """Compare a text with the file of this name in ``golden/`` beside the test, or write it there."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["Sentence", "clauses", "counted", "sentences"]
+__all__ = ["Sentence", "clauses", "counted", "from_json", "sentences", "to_json"]
 
 
 class Sentence(str):
@@ -62,3 +63,17 @@ def sentences(*parts: str) -> str:
     for part in parts[1:]:
         joined = Sentence("{sentence} {more}", sentence=joined, more=part)
     return joined
+
+
+def to_json(text: object) -> Any:
+    """Return a text, or what stands in one, as JSON can hold it: of a sentence, what it was made from."""
+    if isinstance(text, Sentence):
+        return {"template": text.template, "values": {name: to_json(value) for name, value in text.values.items()}}
+    return text if text is None or isinstance(text, str | int | float) else str(text)
+
+
+def from_json(data: Any) -> Any:
+    """Return the text that :func:`to_json` described."""
+    if isinstance(data, dict):
+        return Sentence(data["template"], **{name: from_json(value) for name, value in data["values"].items()})
+    return data

@@ -71,7 +71,7 @@ def test_files(bench, tmp_path):
     [
         (("W11",), 2, "unknown workload 'W11'. Did you mean 'W1'?"),
         (("W1", "--only", "jaxx"), 2, "Did you mean 'jax'?"),
-        (("W1", "--only", "jax", "--without", "jax"), 2, "no contender is left"),
+        (("W1", "--only", "jax", "--without", "jax"), 2, "no contender is left. Name fewer in --without."),
         (("W1", "--rounds", "1"), 2, "--rounds 1 is not from 2"),
         (("W1", "--rounds", "many"), 2, "many"),
         (("W1", "--seconds", "0"), 2, "--seconds 0"),

@@ -25,6 +25,10 @@ class Small(torch.nn.Module):
 
     def forward(self, x):
         return self.layer(x)
+
+
+def Frozen():
+    return torch.nn.Linear(3, 2).requires_grad_(False)
 """
 # With a line of progress as soon as there is something to say, not every five seconds.
 TALKATIVE = "import hotloop.cli.claim as c; c._BETWEEN_LINES_S = 0.2; from hotloop.cli import main; main()"
@@ -70,10 +74,13 @@ def test_a_damaged_file_is_refused_in_a_line(recorded, in_process):
     data = bytearray((folder / "raw.json").read_bytes())
     data[500] ^= 1
     (folder / "damaged.json").write_bytes(data)
-    done = in_process("claim", "--judge", str(folder / "damaged.json"))
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "damaged" in done.stderr
+    for file in ("damaged.json", "model.py"):
+        done = in_process("claim", "--judge", str(folder / file))
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert f"{file}' is damaged" in done.stderr
+        assert done.stderr.endswith("Use a file that hotloop claim --out has written, or measure again.
+")
 
 
 def test_without_a_name_the_claims_are_listed(in_process):
@@ -105,13 +112,18 @@ def test_mistakes_are_told_in_a_line(arguments, code, said, in_process):
 
 @pytest.mark.parametrize(
     ("subject", "said"),
-    [("model.py:Nothing", "Nothing"), pytest.param("missing.csv", "missing.csv", marks=pytest.mark.slow)],
+    [
+        ("model.py:Nothing", "hotloop: model.py has no 'Nothing'. Write one of model.py:Small."),
+        ("model.py:Frozen", "hotloop: Frozen has no weights to train."),
+        pytest.param("missing.csv", "hotloop: cannot read 'missing.csv': there is no", marks=pytest.mark.slow),
+    ],
 )
 def test_what_cannot_be_trained_is_told_once(subject, said, recorded):
     folder, _ = recorded
     done = hotloop("append", subject, "--budget", "6s", cwd=folder)
-    assert done.returncode == 1
-    assert said in done.stderr
+    assert done.returncode == (2 if "model.py" in subject else 1)
+    assert done.stderr.splitlines()[-1].startswith(said)
+    assert " blocks" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

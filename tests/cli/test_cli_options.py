@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import hotloop
+from hotloop.cli.error_line import error_line
+from hotloop.errors import ArgumentError
 from hotloop.language.one_line import one_line
 
 
@@ -31,6 +37,45 @@ def test_hints_are_those_of_the_command_line(in_process, arguments, hint):
     assert said.rstrip().lower().endswith(hint.lower())
     assert "help(" not in said
     assert '="' not in said
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ('use device="cpu", or a smaller batch_size', "Use --device cpu, or a smaller --batch-size."),
+        ("say it: features=4", "Say it: --input 4."),
+        ("give fewer rows", "Give fewer rows."),
+        ("write one of batch_size.py:rows, a/batch_size", "Write one of batch_size.py:rows, a/batch_size."),
+        ("leave out checkpoint=", "Leave out checkpoint=."),
+        ('use engine="eager"', ""),
+        ('use engine="eager", or another batch_size', 'Use engine="eager", or another --batch-size.'),
+    ],
+)
+def test_settings_are_spelled_as_the_command_spells_them(hint, shown):
+    options = {"device": "--device", "batch_size": "--batch-size", "features": "--input", "rows": "--rows"}
+    assert error_line(ArgumentError("no", do=hint), "hotloop explain", options) == f"no. {shown}".rstrip()
+    assert str(ArgumentError("no", do=hint)).endswith(hint)
+
+
+def test_options_are_those_of_the_command_that_was_given(in_process, tmp_path):
+    (tmp_path / "wide.py").write_text("import torch\nNet = torch.nn.Conv2d(3, 2, 3)\n", encoding="utf-8")
+    done = in_process("explain", "wide.py:Net")
+    assert done.returncode == 2
+    assert done.stderr.endswith("hotloop: cannot tell how many features wide.py:Net takes. Say it: --input 4.\n")
+
+
+def test_only_the_command_line_speaks_of_options():
+    # A Python caller has none. A whole command can be given by anyone.
+    option, command = re.compile(r"(?<![\w-])--[a-z]"), re.compile(r"hotloop [a-z]+ --[a-z]")
+    sources = Path(hotloop.__file__).parent
+    for path in sources.rglob("*.py"):
+        if path.is_relative_to(sources / "cli"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in told]
+        bad = [text for text in texts if isinstance(text, str) and option.search(command.sub("", text))]
+        assert not bad, path
 
 
 def test_a_mistake_before_any_command_has_a_hint_too(in_process, monkeypatch):

@@ -7,8 +7,10 @@ import signal
 import sys
 import time
 
-from hotloop.errors import HotloopError
+from hotloop.errors import ArgumentError, UnsupportedError
 from hotloop.insight.fork_server import serve
+from hotloop.language import _
+from hotloop.sentence import Sentence
 
 state = {"calls": 0}
 
@@ -26,8 +28,21 @@ def raise_value_error():
     raise ValueError("no such number")
 
 
-def raise_hotloop_error():
-    raise HotloopError("the table is empty", do="fill it")
+def raise_argument_error():
+    raise ArgumentError(Sentence("unknown recipe {name!r}.{near}", name="leson", near=""), do="use another one")
+
+
+class Refused(UnsupportedError):
+    def __init__(self):
+        super().__init__("cannot compile it", why="it is made of stone")
+
+
+def raise_own_error():
+    raise Refused
+
+
+def speak():
+    return _("unknown")
 
 
 def leave():
@@ -63,7 +78,7 @@ def large(size):
 
 def main():
     names = (
-        *(ten_times, count, raise_value_error, raise_hotloop_error, leave, leave_as_if_all_were_well, be_killed),
-        *(talk, sleep, process_group, large),
+        *(ten_times, count, raise_value_error, raise_argument_error, raise_own_error, leave),
+        *(leave_as_if_all_were_well, be_killed, speak, talk, sleep, process_group, large),
     )
     serve({function.__name__: function for function in names})

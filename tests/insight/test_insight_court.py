@@ -307,8 +307,11 @@ def test_files_that_are_none_are_refused(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(SavedRunError, match="cannot read"):
             read_evidence(path)
+    (tmp_path / "foreign").write_text("a,b\n1,2\n")
+    with pytest.raises(SavedRunError, match="or measure again"):
+        read_evidence(tmp_path / "foreign")
     (tmp_path / "other.json").write_bytes(seal({"format": 1}))
-    with pytest.raises(SavedRunError, match="no measurements of a claim"):
+    with pytest.raises(SavedRunError, match=r"no measurements of a claim(?s:.*)or measure again"):
         read_evidence(tmp_path / "other.json")
 
 

@@ -78,6 +78,13 @@ def test_each_engine_and_device_has_a_forecast():
     assert forecasts[0].prepare_s > 0 == forecasts[1].prepare_s
 
 
+def test_machines_of_one_name_can_be_told_apart():
+    passports = [synthetic_gpu(), synthetic_cpu(), synthetic_gpu(), synthetic_gpu(name="Other")]
+    names = [each.machine for each in forecasts_for(LESSON, [], passports) if each.device == "cuda"]
+    assert names == ["Synthetic GPU (1)", "Synthetic GPU (2)", "Other"]
+    assert {each.machine for each in forecasts_for(LESSON, [], passports[1:2])} == {"Synthetic CPU"}
+
+
 def test_the_fastest_that_is_here_is_recommended():
     forecasts = forecasts_for(LESSON, [synthetic_cpu()], [synthetic_gpu()])
     assert recommended(forecasts).engine == "native"

@@ -281,6 +281,16 @@ def test_double_precision_is_explained(quick):
     assert "native" in [rung.name for rung in answer.ladder.rungs]
 
 
+@pytest.mark.parametrize("error", [KeyError("w"), RuntimeError(), ZeroDivisionError("two\nlines")])
+def test_a_model_that_raises_is_refused(error):
+    class Raises(torch.nn.Linear):
+        def forward(self, x):
+            raise error
+
+    with pytest.raises(ArgumentError, match="raises does not take 4 rows of 3 numbers"):
+        loop_of_module("raises", Raises(3, 2), rows=5)
+
+
 def test_hooks_are_named_as_what_stands_in_the_way(quick):
     loop = mlp(4, 6, 3)
     loop.model[0].register_forward_hook(lambda *given: None)

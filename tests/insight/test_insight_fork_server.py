@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hotloop.errors import HotloopError
+from hotloop.errors import ArgumentError, HotloopError, UnsupportedError
 from hotloop.insight import fork_server
 from hotloop.insight.fork_server import ForkServer
+from hotloop.language import shown
 
 START = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from served_work import main; main()"
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -34,7 +35,6 @@ def test_answers_come_from_fresh_processes(server):
     ("work", "why"),
     [
         ("raise_value_error", "ValueError: no such number"),
-        ("raise_hotloop_error", "The table is empty. Fill it."),
         ("leave", "SystemExit: 3"),
         ("leave_as_if_all_were_well", "the process ended without an answer"),
         ("be_killed", "the process was ended by signal 9"),
@@ -46,6 +46,21 @@ def test_accidents_are_told_and_the_server_goes_on(server, work, why):
         server.call(work, {})
     assert raised.value.why.lower() == why.lower()
     assert server.call("ten_times", {"number": 1}) == 10
+
+
+def test_our_own_errors_come_as_they_were_raised(server, in_chinese):
+    with pytest.raises(ArgumentError) as raised:
+        server.call("raise_argument_error", {})
+    assert str(raised.value) == "unknown recipe 'leson'.\n  Do:  use another one"
+    assert shown(raised.value.what) == "未知的配方 'leson'。"
+    with pytest.raises(UnsupportedError, match="it is made of stone") as raised:
+        server.call("raise_own_error", {})
+    assert type(raised.value) is UnsupportedError
+
+
+def test_processes_speak_the_readers_language(in_chinese):
+    with ForkServer(START) as server:
+        assert server.call("speak", {}) == "未知"
 
 
 def test_what_is_printed_does_not_mix_with_answers(server, capfd):

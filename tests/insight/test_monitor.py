@@ -268,6 +268,32 @@ def test_the_cost_is_measured_and_leaves_model_and_monitor_alone():
         watch.cost(X, y, torch.nn.CrossEntropyLoss(), seconds=1e-9)
 
 
+def test_the_cost_takes_arrays_as_fit_does():
+    X, y = rows()
+    model, now = mlp(), [0.0]
+    hooks = MonitorHooks(model, True, True, True)
+
+    def loss(output, y):
+        now[0] += 1e-3
+        return torch.nn.functional.cross_entropy(output, y)
+
+    for x, labels in ((X.astype("float64"), y.astype("int32")), (torch.tensor(X), y)):
+        cost = measure_cost(model, hooks, (x, labels, loss), 0.5, clock=lambda: now[0])
+        assert cost.without_us.value == pytest.approx(1000)
+    with pytest.raises(ArgumentError, match="x holds NaN"):
+        measure_cost(model, hooks, (X * np.nan, y, loss), 1.0)
+
+
+def test_a_batch_that_does_not_fit_is_refused():
+    model = mlp()
+    X, y = rows()
+    with hotloop.monitor(model) as watch:
+        for batch in ((X[:, :3], y), (X.tolist(), y), (X, "labels")):
+            with pytest.raises(ArgumentError, match="a step with this x and y fails"):
+                watch.cost(*batch, torch.nn.CrossEntropyLoss())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
 def test_text_fits_and_names_what_it_shows():
     model = mlp()
     watch = hotloop.monitor(model)

@@ -61,7 +61,7 @@ def test_errors_are_english_and_their_lines_are_not(in_chinese):
     error = ArgumentError(what, do=do)
     error.see = "help(hotloop.fit)"
     assert str(error).startswith("unknown recipe 'leson'. Did you mean 'lesson'?\n  Do:  use device=")
-    line = error_line(error, "hotloop train")
+    line = error_line(error, "hotloop train", {"device": "--device"})
     assert line == (
         "未知的配方 'leson'。你是不是想写“lesson”？请使用 --device cpu 或 --device auto。参见 hotloop train --help。"
     )

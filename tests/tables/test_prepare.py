@@ -40,7 +40,7 @@ def test_the_lesson_to_the_bit():
     np.testing.assert_array_equal(ours.rows_test, rows_test)
     assert ours.schema.class_names == ("setosa", "versicolor", "virginica")
     assert ours.class_counts.tolist() == np.bincount(y_train).tolist()
-    assert ours.notes == ("'species' holds 3 different texts: classification. Use --task to override.",)
+    assert ours.notes == ("'species' holds 3 different texts: classification. Set the task to override.",)
 
 
 def test_shapes_and_dtypes():
@@ -221,7 +221,7 @@ def test_the_guess(target, task):
     columns = {"x": numbers(n_rows), "y": (target * n_rows)[:n_rows]}
     ours = tables.prepare(table_of(**columns))
     assert ours.schema.task == task
-    assert ours.notes[0].endswith(f": {task}. Use --task to override.")
+    assert ours.notes[0].endswith(f": {task}. Set the task to override.")
 
 
 @pytest.mark.parametrize(

@@ -63,5 +63,7 @@ def choose(only: Sequence[str] = (), without: Sequence[str] = (), also: Sequence
         )
     wanted = ({*(only or DEFAULT)} | set(also)) - set(without)
     if not wanted:
-        raise ArgumentError(Sentence("no contender is left"), do=Sentence("name fewer in --without"))
+        raise ArgumentError(
+            Sentence("no contender is left"), do=Sentence("name fewer in {setting}", setting="without=")
+        )
     return [contender for contender in all_contenders() if contender.name in wanted]

@@ -90,7 +90,8 @@ def _command(arguments: list[str]) -> int:
     except HotloopError as error:
         if debug:
             raise
-        return _fail(error_line(error, " ".join(["hotloop", *arguments[:1]])), error.exit_code)
+        line = error_line(error, " ".join(["hotloop", *arguments[:1]]), _options(arguments))
+        return _fail(line, error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has left.
         _drop_output()
@@ -129,6 +130,15 @@ def _app() -> App:
     for name, where, summary in _COMMANDS:
         app.command(where, name=name, help=summary)
     return app
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    """Return how the command that was given spells its settings, by their names in Python."""
+    name = arguments[0] if arguments else ""
+    if name not in {known for known, *_where in _COMMANDS}:
+        return {}
+    found = _app()[name].assemble_argument_collection()
+    return {each.field_info.name: each.name for each in found if each.name.startswith("--")}
 
 
 def _fail(text: str, exit_code: int) -> int:

@@ -44,7 +44,7 @@ def explain(
     optimizer: Annotated[str | None, _TRAINING] = None,
     batch_size: Annotated[str | None, _TRAINING] = None,
     rows: Annotated[int | None, _MODEL] = None,
-    input: Annotated[int | None, _MODEL] = None,
+    features: Annotated[int | None, _MODEL, Parameter(name="--input")] = None,
     machine: Annotated[tuple[Path, ...], _OUTPUT] = (),
     budget: Annotated[str, _OUTPUT] = "15s",
     out: Annotated[Path | None, _OUTPUT, Parameter(name=("--out", "-o"))] = None,
@@ -70,7 +70,7 @@ def explain(
         Rows of an update, or full.
     rows
         Rows to train the model on, drawn at random: 1000 by default.
-    input
+    features
         Features of a row; by default what the model's first linear layer takes.
     machine
         Passport of another machine, to see what it would give; can be repeated.
@@ -91,9 +91,9 @@ def explain(
     if is_python_file(subject):
         if any(option is not None for option in (target, recipe, hidden, activation, optimizer)):
             raise ArgumentError(Sentence("a model in a file takes --rows, --input and --batch-size, no other settings"))
-        loop = _loop_of_file(subject, rows, input, batch_size)
+        loop = _loop_of_file(subject, rows, features, batch_size)
     else:
-        if rows is not None or input is not None:
+        if rows is not None or features is not None:
             raise ArgumentError(Sentence("--rows and --input are for a model in a file; a table has its own"))
         loop = _loop_of_table(subject, recipe, target, batch_size, hidden, activation, optimizer)
     from hotloop.insight.explain import explain_loop

@@ -37,7 +37,7 @@ def seal(document: Mapping[str, object]) -> bytes:
     return sealed
 
 
-def unseal(data: bytes, what: str) -> dict[str, object]:
+def unseal(data: bytes, what: str, do: str | None = None) -> dict[str, object]:
     """Return the document that ``seal`` wrote, without its checksum.
 
     Parameters
@@ -46,6 +46,8 @@ def unseal(data: bytes, what: str) -> dict[str, object]:
         Any byte changed, added or cut is found: the document is written again and compared.
     what : str
         The file's name, for the error.
+    do : str, optional
+        How to get a whole one, for the error.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def unseal(data: bytes, what: str) -> dict[str, object]:
         raise SavedRunError(
             f"'{what}' is damaged",
             why="its contents do not match its checksum",
-            do="Restore it from a copy, or train again.",
+            do=do,
         )
     assert isinstance(document, dict)
     return document

@@ -22,8 +22,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
+from hotloop import errors
 from hotloop.errors import HotloopError
-from hotloop.language import _
+from hotloop.language import _, current
+from hotloop.sentence import from_json, to_json
 
 __all__ = ["ForkServer", "Work", "serve"]
 
@@ -70,7 +72,7 @@ class ForkServer:
         Raises
         ------
         HotloopError
-            If it raised, was ended, or took too long.
+            What it raised itself, if that was one of ours; or it raised something else, was ended, or took too long.
         """
         process = self._started()
         late = threading.Event()
@@ -87,6 +89,8 @@ class ForkServer:
         answer = _parsed(line)
         if late.is_set():
             answer = {"error": _("it took longer than {seconds:.0f} s").format(seconds=timeout_s)}
+        if "refusal" in answer:
+            raise _refusal(answer)
         if "error" in answer:
             raise HotloopError(_("a measurement in a process of its own failed"), why=answer["error"])
         return answer["value"]
@@ -107,7 +111,7 @@ class ForkServer:
             # -P: a file of the person's that is called torch.py must not be taken for torch. A session of its own:
             # Ctrl-C reaches the one who asks, who ends the server and all that it has forked.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", self._start],
+                [sys.executable, "-P", "-c", f"from hotloop.language import use; use({current()!r}); {self._start}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -193,11 +197,24 @@ def _answer(work: Work, line: str, answers: IO[str]) -> None:
     try:
         answer = {"value": work[request["work"]](**request["arguments"])}
     except HotloopError as error:
-        answer = {"error": error.one_line}
+        answer = _described(error)
     # SystemExit from a file of the person's is an error as well.
     except (Exception, SystemExit) as error:
         answer = {"error": f"{type(error).__name__}: {error}"}
     _write(answer, answers)
+
+
+def _described(error: HotloopError) -> dict[str, Any]:
+    """Return an error as JSON can hold it: its parts, and the class of errors.py that it is one of."""
+    kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ == errors.__name__)
+    return {"refusal": kind, "parts": [to_json(part) for part in (error.what, error.why, error.do, error.see)]}
+
+
+def _refusal(answer: dict[str, Any]) -> HotloopError:
+    """Return the error that :func:`_described` described."""
+    what, why, do, see = map(from_json, answer["parts"])
+    error: HotloopError = getattr(errors, answer["refusal"])(what, why=why, do=do, see=see)
+    return error
 
 
 def _write(answer: dict[str, Any], answers: IO[str]) -> None:

@@ -231,13 +231,13 @@ def loop_of_module(
     try:
         with torch.no_grad():
             output = copy.deepcopy(model)(X[: min(rows, 4)])
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # whatever the person's own code raises
         if refused := _other_rows(name, model):
             raise refused from None
         raise ArgumentError(
             Sentence("{name} does not take {rows} rows of {n} numbers", name=name, rows=min(rows, 4), n=n_features),
-            why=str(error).splitlines()[0],
-            do="give another number of features or rows, or use hotloop.explain(model, X, y, ...)",
+            why=(str(error) or type(error).__name__).splitlines()[0],
+            do=Sentence("give another number of features or rows, or use hotloop.explain(model, X, y, ...)"),
         ) from None
     if not isinstance(output, torch.Tensor) or output.ndim > 2:
         raise ArgumentError(f"{name} gives no row of numbers for a row", do="use a model with one output tensor")
@@ -263,7 +263,9 @@ def _features(name: str, model: torch.nn.Module) -> int:
             return n_in
     if refused := _other_rows(name, model):
         raise refused
-    raise ArgumentError("cannot tell how many features the model takes", do="say it, such as --input 4")
+    raise ArgumentError(
+        Sentence("cannot tell how many features {name} takes", name=name), do=Sentence("say it: features=4")
+    )
 
 
 def _other_rows(name: str, model: torch.nn.Module) -> ArgumentError | None:

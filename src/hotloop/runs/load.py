@@ -30,6 +30,8 @@ __all__ = ["load"]
 
 FILES = ("run.json", "network.json", "weights.safetensors")
 
+_ANOTHER = Sentence("Restore it from a copy, or train again.")
+
 Value = TypeVar("Value")
 
 
@@ -134,7 +136,7 @@ def _read(directory: Path, name: str, limit_bytes: int, sha256: str | None = Non
 
 
 def _document(directory: Path, name: str, data: bytes) -> dict[str, Any]:
-    document: dict[str, Any] = unseal(data, str(directory / name))
+    document: dict[str, Any] = unseal(data, str(directory / name), _ANOTHER)
     version = _field(document, "format", int, name)
     if version != FORMAT:
         raise SavedRunError(
@@ -226,6 +228,4 @@ def _field(document: Mapping[str, Any], key: str, kind: type[Value], what: str) 
 
 
 def _damaged(path: Path, why: str) -> SavedRunError:
-    return SavedRunError(
-        Sentence("'{path}' is damaged", path=path), why=why, do=Sentence("Restore it from a copy, or train again.")
-    )
+    return SavedRunError(Sentence("'{path}' is damaged", path=path), why=why, do=_ANOTHER)

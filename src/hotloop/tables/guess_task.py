@@ -77,6 +77,6 @@ def _few_distinct(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _guess(raw: RawColumn, task: Task, what: str) -> tuple[Task, str]:
     if task == "classification":
         return task, Sentence(
-            "'{name}' holds {what}: classification. Use --task to override.", name=raw.name, what=what
+            "'{name}' holds {what}: classification. Set the task to override.", name=raw.name, what=what
         )
-    return task, Sentence("'{name}' holds {what}: regression. Use --task to override.", name=raw.name, what=what)
+    return task, Sentence("'{name}' holds {what}: regression. Set the task to override.", name=raw.name, what=what)

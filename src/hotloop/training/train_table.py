@@ -312,7 +312,7 @@ def prepare_table_training(
     if recipe.balanced and prepared.schema.task == "regression":
         raise ArgumentError(
             Sentence("class weights are for classes, and this is a regression"),
-            do=Sentence("use --task classification"),
+            do=Sentence("use {setting}", setting='task="classification"'),
         )
     schema = prepared.schema
     network = Network.mlp(schema.n_features, recipe.hidden, schema.n_outputs, recipe.activation)

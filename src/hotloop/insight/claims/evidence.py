@@ -11,10 +11,12 @@ from hotloop.errors import SavedRunError
 from hotloop.files import SEALED_LIMIT_BYTES, seal, unseal
 from hotloop.insight.explanation import Subject
 from hotloop.insight.measure import Measurements
+from hotloop.sentence import Sentence
 
 __all__ = ["Evidence", "Facts", "read_evidence"]
 
 _FORMAT = "hotloop claim 1"
+_ANOTHER = Sentence("use a file that hotloop claim --out has written, or measure again")
 _KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -122,9 +124,9 @@ class Evidence:
         SavedRunError
             If it is not whole, or something else.
         """
-        document = unseal(data, name)
+        document = unseal(data, name, _ANOTHER)
         if document.get("format") != _FORMAT:
-            raise SavedRunError(f"'{name}' holds no measurements of a claim", do="use a file that --out has written")
+            raise SavedRunError(Sentence("'{name}' holds no measurements of a claim", name=name), do=_ANOTHER)
         measured, missing = _of(document, "measured"), _of(document, "missing")
         return cls(
             claim=str(document.get("claim")),
@@ -183,4 +185,4 @@ def _checked(kind: type, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unfit(why: str) -> SavedRunError:
-    return SavedRunError("these are no measurements of a claim", why=why, do="use a file that --out has written")
+    return SavedRunError(Sentence("these are no measurements of a claim"), why=why, do=_ANOTHER)

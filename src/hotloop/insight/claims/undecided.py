@@ -40,5 +40,5 @@ def _remedy(finding: Finding, budget_s: float) -> str:
     if needed_s > _LONGEST_BUDGET_S:
         return _("about {n} more blocks would settle it, too many for this machine").format(n=finding.more_blocks)
     budget = f"{10 * math.ceil(needed_s / 10)}s" if needed_s < _SAID_IN_SECONDS else f"{math.ceil(needed_s / 60)}m"
-    text = _("about {n} more blocks would settle it: --budget {budget}")
+    text = _("about {n} more blocks would settle it: a budget of {budget}")
     return text.format(n=finding.more_blocks, budget=budget)

@@ -26,13 +26,14 @@ def forecasts_for(work: Work, here: Iterable[Passport], elsewhere: Iterable[Pass
     here : iterable of Passport
         Of this machine's devices.
     elsewhere : iterable of Passport
-        Of other machines, such as a GPU that this one lacks.
+        Of other machines, such as a GPU that this one lacks; those of one name are numbered.
     """
     found: list[Forecast] = []
     for passport in here:
         found += _of_passport(work, passport, None)
-    for passport in elsewhere:
-        found += _of_passport(work, passport, passport.name)
+    passports = tuple(elsewhere)
+    for passport, name in zip(passports, _told_apart([one.name for one in passports]), strict=True):
+        found += _of_passport(work, passport, name)
     return tuple(found)
 
 
@@ -67,6 +68,14 @@ def scored(forecasts: Iterable[Forecast], measured: Mapping[Way, Interval]) -> t
         else replace(forecast, measured_us=measured.get((forecast.engine, forecast.device, forecast.threads)))
         for forecast in forecasts
     )
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Return the names; those that several bear with numbers, in their order."""
+    return [
+        f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _of_passport(work: Work, passport: Passport, machine: str | None) -> list[Forecast]:

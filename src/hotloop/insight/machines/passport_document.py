@@ -22,6 +22,7 @@ from hotloop.insight.machines.passport import (
     TorchCosts,
 )
 from hotloop.insight.machines.size_table import SizeTable
+from hotloop.sentence import Sentence
 
 __all__ = ["FORMAT", "from_document", "read_passport", "to_document"]
 
@@ -30,6 +31,7 @@ FORMAT = "hotloop passport 1"
 _MOST_BYTES = 1 << 20
 _MOST_POINTS = 10_000
 _LARGEST = 1e15
+_ANOTHER = Sentence("Write it anew on that machine: hotloop devices --passport FILE")
 
 
 def to_document(passport: Passport) -> dict[str, object]:
@@ -51,11 +53,8 @@ def read_passport(path: str | os.PathLike[str]) -> Passport:
             raise SavedRunError("too large", why="it is larger than any passport")
         return from_document(unseal(data, name))
     except HotloopError as error:
-        raise SavedRunError(
-            f"'{name}' is no passport of a machine",
-            why=error.why or "",
-            do="Write it anew on that machine: hotloop devices --passport FILE",
-        ) from None
+        what = Sentence("'{name}' is no passport of a machine", name=name)
+        raise SavedRunError(what, why=error.why or "", do=_ANOTHER) from None
 
 
 def from_document(document: object) -> Passport:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hotloop.engines.losses import RowLoss
+from hotloop.engines.model_parts import ModelParts
 from hotloop.errors import ArgumentError
 from hotloop.insight.measure import Arm, BlockPlan, Budget, Clock, collect, difference, level, ratio, run_block
 from hotloop.insight.monitoring.hooks import MonitorHooks
@@ -13,6 +15,7 @@ from hotloop.insight.monitoring.paused_clock import PausedClock
 from hotloop.insight.monitoring.records import MonitorCost
 from hotloop.insight.preserve import preserved
 from hotloop.insight.verdict import restless
+from hotloop.training.data import features, targets
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +44,14 @@ def measure_cost(
     seconds : float
     clock : callable, optional
         Seconds.
+
+    Raises
+    ------
+    ArgumentError
+        If a step cannot be done with this batch, or ``seconds`` do not suffice for five blocks.
     """
-    x, y, loss = batch
+    x, y = _as_tensors(model, *batch)
+    loss = batch[2]
     paused = PausedClock(clock)
 
     def without(n: int) -> None:
@@ -62,6 +71,7 @@ def measure_cost(
     arms = (Arm("without", without), Arm("with", monitored))
     budget = Budget(seconds, least_blocks=_FEWEST_BLOCKS)
     with preserved(model):
+        _try(without)
         measured = collect(
             lambda plan: run_block(arms, plan, paused),
             budget,
@@ -78,3 +88,36 @@ def measure_cost(
         restless=restless(measured),
         blocks=len(measured.blocks),
     )
+
+
+def _as_tensors(model: torch.nn.Module, x: Any, y: Any, loss: Callable[[Any, Any], torch.Tensor]) -> tuple[Any, Any]:
+    """Return a batch with arrays and frames as ``fit`` would take them; whatever else a model takes stays as it is."""
+    parts = ModelParts.of(model)
+    if _is_array(x):
+        x = features(x, parts, "x")[0].to(_device(parts))
+    if _is_array(y):
+        y = targets(y, len(x), loss, RowLoss.of(loss), parts)[0].to(_device(parts))
+    return x, y
+
+
+def _is_array(value: object) -> bool:
+    import torch
+
+    return hasattr(value, "__array__") and not isinstance(value, torch.Tensor)
+
+
+def _device(parts: ModelParts) -> torch.device:
+    import torch
+
+    return parts.parameters[0].device if parts.parameters else torch.device("cpu")
+
+
+def _try(steps: Callable[[int], None]) -> None:
+    try:
+        steps(1)
+    except Exception as error:
+        raise ArgumentError(
+            "a step with this x and y fails",
+            why=f"{type(error).__name__}: {error}".splitlines()[0],
+            do="give a batch as the model and the loss take it",
+        ) from error

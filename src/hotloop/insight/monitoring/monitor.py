@@ -149,8 +149,8 @@ class Monitor:
 
         Parameters
         ----------
-        x, y : torch.Tensor
-            A batch as the model and the loss take it.
+        x, y : tensors or arrays
+            A batch as the model and the loss take it; arrays are converted as in :func:`hotloop.fit`.
         loss : callable
             Of the model's output and ``y``.
         seconds : float
@@ -164,7 +164,7 @@ class Monitor:
         Raises
         ------
         ArgumentError
-            If ``seconds`` do not suffice for five blocks of steps.
+            If a step cannot be done with this batch, or ``seconds`` do not suffice for five blocks of steps.
 
         Notes
         -----
