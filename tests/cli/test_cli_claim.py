@@ -79,8 +79,7 @@ def test_a_damaged_file_is_refused_in_a_line(recorded, in_process):
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
         assert f"{file}' is damaged" in done.stderr
-        assert done.stderr.endswith("Use a file that hotloop claim --out has written, or measure again.
-")
+        assert done.stderr.endswith("Use a file that hotloop claim --out has written, or measure again.\n")
 
 
 def test_without_a_name_the_claims_are_listed(in_process):

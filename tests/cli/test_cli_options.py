@@ -58,7 +58,7 @@ def test_settings_are_spelled_as_the_command_spells_them(hint, shown):
 
 
 def test_options_are_those_of_the_command_that_was_given(in_process, tmp_path):
-    (tmp_path / "wide.py").write_text("import torch\nNet = torch.nn.Conv2d(3, 2, 3)\n", encoding="utf-8")
+    (tmp_path / "wide.py").write_text("import torch\nNet = torch.nn.LayerNorm(3)\n", encoding="utf-8")
     done = in_process("explain", "wide.py:Net")
     assert done.returncode == 2
     assert done.stderr.endswith("hotloop: cannot tell how many features wide.py:Net takes. Say it: --input 4.\n")

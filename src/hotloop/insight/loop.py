@@ -289,8 +289,6 @@ def _other_rows(name: str, model: torch.nn.Module) -> ArgumentError | None:
                 why=Sentence(
                     "its first layer is {kind}, which does not say what shape a row has", kind=type(first).__name__
                 ),
-                do=Sentence(
-                    "give some of your own: {call}", call="hotloop.explain(model, X, y, loss=..., optimizer=...)"
-                ),
+                do=Sentence("give some of your own: {call}", call="hotloop.explain(model, X, y, ...)"),
             )
     return None

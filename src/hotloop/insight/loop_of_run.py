@@ -53,7 +53,7 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[.
         raise ArgumentError(
             Sentence("the run does not hold all that its step was made of"),
             why=Sentence("an earlier version of hotloop made it"),
-            do=Sentence("call {call}", call="hotloop.explain(model, X, y, loss=..., optimizer=...)"),
+            do=Sentence("call {call}", call="hotloop.explain(model, X, y, ...)"),
         )
     X, y = _rows_like(settings, model)
     loop = Loop(
@@ -138,7 +138,7 @@ def _optimizer(settings: Mapping[str, Any], model: torch.nn.Module) -> torch.opt
         raise ArgumentError(
             Sentence("the optimizer {name} cannot be rebuilt from what the run holds", name=name),
             why=Sentence("it is none of torch's own"),
-            do=Sentence("call {call}", call="hotloop.explain(model, X, y, loss=..., optimizer=...)"),
+            do=Sentence("call {call}", call="hotloop.explain(model, X, y, ...)"),
         )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
