@@ -19,15 +19,18 @@ def facts(**changes):
     return Facts(SUBJECT, **{**kept, "own_time": False, **changes})
 
 
-def recording_truths(cost_us, *, base_us=130.0, item_us=None, grown_us=0.03, bend_us=0.0):
-    """Return what the arms of the claim "recording" take where a record costs so much."""
+def recording_truths(cost_us, *, base_us=130.0, item_us=None, grown_us=0.03, bend_us=0.0, first_us=0.0):
+    """Return what the arms of the claim "recording" take where a record costs so much, and a step's first one more."""
     item = cost_us if item_us is None else item_us
-    levels = [(f"{m} records a step", m, base_us + m * cost_us + bend_us * (m == 4)) for m in (0, 1, 2, 4, 8, 16)]
+    levels = [
+        (f"{m} records a step", m, base_us + m * cost_us + bend_us * (m == 4) + first_us * (m > 0))
+        for m in (0, 1, 2, 4, 8, 16)
+    ]
     return {
         "records": levels,
         "real": [
-            ("a record every 100 steps", 0, base_us + cost_us / 100),
-            ("a record every step", 0, base_us + cost_us),
+            ("a record every 100 steps", 0, base_us + (cost_us + first_us) / 100),
+            ("a record every step", 0, base_us + cost_us + first_us),
         ],
         "compute": [
             ("a step in eager torch", 0, base_us),

@@ -38,7 +38,7 @@ def session(seed, cost_us, own_time, budget_s=10.0):
 def covered(cost_us, n, own_time, budget_s=10.0):
     """Return how many of n intervals hold the true cost of a record."""
     found = [session(seed, cost_us, own_time, budget_s).measured["records"] for seed in range(n)]
-    return sum(slope(measured).interval().contains(truth(measured, cost_us)) for measured in found)
+    return sum(slope(measured, least=1).interval().contains(truth(measured, cost_us)) for measured in found)
 
 
 def truth(measured, cost_us):

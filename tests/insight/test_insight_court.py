@@ -56,7 +56,7 @@ def test_the_homework_is_answered(ruling):
 
 
 def test_sentences_tell_what_was_measured(ruling):
-    assert "takes 0.4" in ruling.answer("cost").sentence
+    assert "and 0.4" in ruling.answer("cost").sentence
     assert "20,000 records" in ruling.answer("share").sentence
     assert "of a run of 2.6 s" in ruling.answer("share").sentence or "2.6 s" in ruling.answer("share").sentence
     assert "torch sees no GPU here" in ruling.answer("gpu").sentence
@@ -64,6 +64,16 @@ def test_sentences_tell_what_was_measured(ruling):
     assert re.search(r"takes 1[78]\d ns", ruling.answer("compute").sentence)
     assert "190 records more" in ruling.answer("noise").sentence
     assert "straight line" in ruling.answer("append").sentence
+
+
+def test_a_run_pays_for_the_first_record_of_each_step():
+    """It can cost more than those that follow at once: then a line through many a step says too little."""
+    found = rule(tried(MadeUpBench(calm(2), recording_truths(0.4, first_us=3.0))))
+    assert found.answer("cost").effect.contains(0.4)
+    assert re.search(r"takes 3\.\d+ us \[[\d., ]+\] where a step has one, and 0\.\d+ us", found.answer("cost").sentence)
+    assert found.answer("share").verdict is Verdict.COSTS
+    assert found.answer("share").effect.contains(100 * 3.4 / 130)
+    assert found.answer("real").verdict is Verdict.EQUIVALENT
 
 
 def test_other_truths_make_other_sentences():

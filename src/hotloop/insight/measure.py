@@ -45,7 +45,6 @@ __all__ = [
     "ratio",
     "run_block",
     "slope",
-    "slopes_us",
     "spread",
 ]
 
@@ -427,17 +426,19 @@ def ratio(measurements: Measurements, arm: str, base: str | None = None) -> Esti
     return bootstrap(np.log(us[:, names.index(arm)] / us[:, names.index(base or names[0])]))
 
 
-def slope(measurements: Measurements) -> Estimate:
-    """Return what one more of the lever costs, microseconds; each block has an intercept of its own."""
-    return bootstrap(slopes_us(measurements))
+def slope(measurements: Measurements, least: float = -math.inf) -> Estimate:
+    """Return what one more of the lever costs, microseconds; each block has an intercept of its own.
 
-
-def slopes_us(measurements: Measurements) -> NDArray[np.float64]:
-    """Return what one more of the lever costs by each block, microseconds; shape (blocks,)."""
+    Parameters
+    ----------
+    measurements : Measurements
+    least : float
+        Levels below it are left out.
+    """
     lever, us = _on_lever(measurements)
+    lever, us = lever[lever >= least], us[:, lever >= least]
     centred = lever - lever.mean()
-    found: NDArray[np.float64] = us @ centred / (centred @ centred)
-    return found
+    return bootstrap(us @ centred / (centred @ centred))
 
 
 def linearity(measurements: Measurements) -> Bends:

@@ -20,7 +20,7 @@ from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.figures import figure, percent, seconds, us
 from hotloop.insight.claims.steps import Steps
 from hotloop.insight.interval import Interval
-from hotloop.insight.measure import Arm, Measurements, level, ratio, slope, spread
+from hotloop.insight.measure import Arm, Measurements, difference, level, ratio, slope, spread
 from hotloop.insight.statistics import Estimate
 from hotloop.insight.verdict import Verdict, judge
 from hotloop.language import _
@@ -202,7 +202,7 @@ def _on_a_gpu(evidence: Evidence) -> list[Asked]:
 
 
 def _append(evidence: Evidence) -> Asked:
-    line = us(slope(evidence.measured["records"]).interval())
+    line = us(slope(evidence.measured["records"], least=1).interval())
     sentences = {
         Verdict.COSTS: _("Not here: an append takes {short} at 10 entries and {long} at 1,000,000."),
         Verdict.SAVES: _("At least: an append takes {short} at 10 entries and {long} at 1,000,000."),
@@ -231,7 +231,9 @@ def _noise(evidence: Evidence) -> Asked:
     runs, facts = evidence.measured["runs"], evidence.facts
     more = max(1, min(_MORE_RECORDS, facts.epochs - 10))
     run_us = level(runs, _EAGER).value * facts.subject.steps
-    cost, apart = slope(evidence.measured["records"]), spread(runs)
+    records = evidence.measured["records"]
+    # Records of ten steps' distance and more: each is the only one of its step.
+    cost, apart = difference(records, records.names[1]), spread(runs)
     # Of the difference of two runs: the root of two times that of one.
     differ = Estimate(math.sqrt(2) * apart.value, math.sqrt(2) * np.maximum(apart.draws, 1e-9), apart.n_blocks)
     added = Estimate(more * cost.value / run_us, more * cost.draws / run_us, cost.n_blocks)
@@ -258,5 +260,5 @@ def _noise(evidence: Evidence) -> Asked:
         ),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
-    finding = judge(times, 1.0, evidence.measured["records"])
+    finding = judge(times, 1.0, records)
     return Asked("noise", question, sentences, finding, times.interval(), 1.0, _("times the spread of two runs"))
