@@ -61,7 +61,7 @@ def claim(
     began_s = time.monotonic()
     if judge is not None:
         if name is not None or out is not None:
-            raise ArgumentError(_("--judge takes neither a claim nor --out"), do="give the file alone")
+            raise ArgumentError(_("--judge takes neither a claim nor --out"), do=_("give the file alone"))
         _show(_judged(judge), json)
     elif name is None:
         print(json_module.dumps(_listed(), indent=2) if json else _list())

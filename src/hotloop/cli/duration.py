@@ -27,7 +27,10 @@ def seconds_of(text: str, option: str, least_s: float) -> float:
     except ValueError:
         seconds = math.nan
     if math.isnan(seconds):
-        raise ArgumentError(Sentence("{option} takes a duration, not {text!r}", option=option, text=text), do="use 30s")
+        raise ArgumentError(
+            Sentence("{option} takes a duration, not {text!r}", option=option, text=text),
+            do=Sentence("use {setting}", setting="30s"),
+        )
     if not least_s <= seconds <= _MOST_S:
         raise ArgumentError(
             Sentence("{option} {text} is not between {least:g}s and 24h", option=option, text=text, least=least_s)

@@ -54,7 +54,7 @@ def _parsed(shape: str) -> tuple[int, ...]:
         return tuple(int(part) for part in parts)
     raise ArgumentError(
         _("input is {shape!r}; it must be the shape of one row").format(shape=shape),
-        do='write input="4" or input="3,32,32"',
+        do=_("write {one} or {other}").format(one='input="4"', other='input="3,32,32"'),
     )
 
 
@@ -101,7 +101,7 @@ def _guessed(model: torch.nn.Module, first: torch.nn.Module | None) -> tuple[int
     if sizes is None:
         raise ArgumentError(
             _("cannot guess what {model} takes").format(model=type(model).__name__),
-            do='write input="4" or input="3,32,32"',
+            do=_("write {one} or {other}").format(one='input="4"', other='input="3,32,32"'),
         )
     return sizes
 
