@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hotloop.errors import HotloopError
 from hotloop.language import _
+from hotloop.language.one_line import one_line
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,7 @@ def call(model: str, /, *, input: str | None = None, batch: int = 8, json: bool 
     from hotloop.cli.python_file import load_module
 
     if not json:
-        print(_("Calling {model} ...").format(model=model), file=sys.stderr, flush=True)
+        print(_("Calling {model} ...").format(model=one_line(model)), file=sys.stderr, flush=True)
     # What the person's code prints must not mix with what programs read.
     with contextlib.redirect_stdout(sys.stderr):
         built = load_module(model)

@@ -36,6 +36,7 @@ from hotloop.insight.claims.beliefs import (
     zero_grad,
 )
 from hotloop.insight.claims.claim import Claim
+from hotloop.sentence import Sentence
 
 __all__ = ["CLAIMS", "find_claim"]
 
@@ -72,6 +73,7 @@ def find_claim(name: str) -> Claim:
     """
     if name not in CLAIMS:
         raise ArgumentError(
-            f"no claim is called {name!r}.{nearest(name, CLAIMS)}", do="use one of " + ", ".join(CLAIMS)
+            Sentence("no claim is called {name!r}.{near}", name=name, near=nearest(name, CLAIMS)),
+            do=Sentence("use one of {names}", names=", ".join(CLAIMS)),
         )
     return CLAIMS[name]
