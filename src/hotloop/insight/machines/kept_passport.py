@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import hashlib
 import json
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from hotloop.insight.machines.passport import Passport, load_passport, save_pass
 
 __all__ = ["kept_passport", "passport_here", "passport_path", "shipped_passports"]
 
-# Figures from a machine that was busy are only as good as that day.
-_DAYS_KEPT, _DAYS_KEPT_IF_NOTED = 90, 1
+_DAYS_KEPT = 90
+# Figures of a machine that was busy are measured anew once it is calm, but not at each command of a restless hour.
+_MINUTES_KEPT_IF_NOTED = 10
 
 
 def passport_here(device: str = "cpu") -> Passport:
@@ -52,10 +54,10 @@ def kept_passport(device: str = "cpu") -> Passport | None:
     if path is None:
         return None
     try:
-        passport = load_passport(path)
-    except SavedRunError:
+        passport, age_s = load_passport(path), time.time() - path.stat().st_mtime
+    except (SavedRunError, OSError):
         return None
-    return passport if _is_trusted(passport, device) else None
+    return passport if _is_trusted(passport, device, age_s) else None
 
 
 def passport_path(device: str) -> Path | None:
@@ -75,7 +77,7 @@ def shipped_passports() -> tuple[Passport, ...]:
     return tuple(passports)
 
 
-def _is_trusted(passport: Passport, device: str) -> bool:
+def _is_trusted(passport: Passport, device: str, age_s: float) -> bool:
     from hotloop.insight.machines.measure_passport import facts_here, is_busy, versions
 
     same_versions = all(passport.versions.get(name) == version for name, version in versions().items())
@@ -86,9 +88,10 @@ def _is_trusted(passport: Passport, device: str) -> bool:
     except ValueError:
         return False
     age_days = (datetime.datetime.now(datetime.UTC).date() - measured_on).days
+    if not 0 <= age_days <= _DAYS_KEPT:
+        return False
     # Where the machine is still as busy, measuring again gives nothing better.
-    days = _DAYS_KEPT_IF_NOTED if passport.notes and not is_busy() else _DAYS_KEPT
-    return 0 <= age_days <= days
+    return not passport.notes or age_s < 60 * _MINUTES_KEPT_IF_NOTED or is_busy()
 
 
 def _key() -> str:
