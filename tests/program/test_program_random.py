@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotloop.program.random import keep_mask, philox, row_order, uniforms_of_torch
+from hotloop.program.random import RowOrders, keep_mask, philox, row_order, uniforms_of_torch
 
 FULL = 0xFFFFFFFF
 
@@ -67,6 +67,16 @@ def test_each_row_comes_about_equally_often_at_each_position():
     chi_square = ((counts - expected) ** 2 / expected).sum()
     # 81 degrees of freedom: mean 81, standard deviation 12.7; fixed seeds, so no flakes.
     assert chi_square < 81 + 4 * 12.7
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 7, 120, 1221, 70_000])
+def test_orders_of_many_epochs_are_those_of_each(n_rows):
+    orders = RowOrders(n_rows, seed=2**40 + 3)
+    # In order, as training asks for them; back, as after a loss that is NaN; far on, as a resumed run.
+    for epoch in [*range(4 if n_rows > 10_000 else 70), 1, 2, 2**33, 2**33 + 1, 0]:
+        order = orders.of(epoch)
+        assert order.dtype == np.int64
+        np.testing.assert_array_equal(order, row_order(n_rows, 2**40 + 3, epoch))
 
 
 @pytest.mark.slow

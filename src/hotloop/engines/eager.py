@@ -40,7 +40,7 @@ from hotloop.engines.threads import torch_threads
 from hotloop.engines.torch_state import clone, generators, is_finite, learned, loss_on, move, restore_generators
 from hotloop.errors import OutOfMemoryError, UnsupportedError
 from hotloop.program.network import Network
-from hotloop.program.random import row_order
+from hotloop.program.random import RowOrders
 from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class EagerSession:
         self._parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
         self._clip_grad_norm = torch.nn.utils.clip_grad_norm_
         self._is_full_batch = task.batch_size >= len(task.training) and not task.shuffle
+        self._orders = RowOrders(len(task.training), task.seed)
         self._order: torch.Tensor | None = None
         self._order_epoch = -1
         self._slices = 1
@@ -230,8 +231,8 @@ class EagerSession:
         if not self._task.shuffle:
             return None
         if self._order_epoch != epoch:
-            order = row_order(len(self._training), self._task.seed, epoch)
-            self._order, self._order_epoch = torch.from_numpy(order).to(self._task.device), epoch
+            order = torch.from_numpy(self._orders.of(epoch))
+            self._order, self._order_epoch = order.to(self._task.device), epoch
         return self._order
 
     def _update(self, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:

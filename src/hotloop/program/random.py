@@ -10,18 +10,26 @@ Two generators, each for its reason:
 ::
 
     uniforms_of_torch(seed)               a stream of torch's float32 uniforms
-    row_order(n_rows, seed, epoch)        a permutation that needs no memory
+    row_order(n_rows, seed, epoch)        a permutation that needs no memory; RowOrders for one epoch after the other
     keep_mask(seed, step, layer, ...)     which units dropout keeps
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["keep_mask", "philox", "row_order", "row_order_half_bits", "row_order_keys", "uniforms_of_torch"]
+__all__ = [
+    "RowOrders",
+    "keep_mask",
+    "philox",
+    "row_order",
+    "row_order_half_bits",
+    "row_order_keys",
+    "uniforms_of_torch",
+]
 
 UInt32Array = NDArray[np.uint32]
 
@@ -130,6 +138,44 @@ def row_order(n_rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return order
 
 
+class RowOrders:
+    """The orders of :func:`row_order`, epoch after epoch.
+
+    NumPy takes milliseconds for one of a small table, mostly to get going, so those of coming epochs are computed with
+    it: few at first, since a run may be short, then as many as make some ten thousand numbers.
+
+    Parameters
+    ----------
+    n_rows, seed : int
+        As in :func:`row_order`.
+    """
+
+    def __init__(self, n_rows: int, seed: int):
+        self._n_rows, self._seed = n_rows, seed
+        self._first_epoch, self._at_once = 0, 1
+        self._orders = np.empty((0, n_rows), dtype=np.int64)
+
+    def of(self, epoch: int) -> NDArray[np.int64]:
+        """Return the order of a 0-based epoch; int64 of shape (n_rows,)."""
+        if not self._first_epoch <= epoch < self._first_epoch + len(self._orders):
+            self._at_once = max(1, min(4 * self._at_once, _BLOCK // self._n_rows))
+            self._first_epoch = epoch
+            self._orders = self._compute(np.arange(epoch, epoch + self._at_once))
+        order: NDArray[np.int64] = self._orders[epoch - self._first_epoch]
+        return order
+
+    def _compute(self, epochs: NDArray[np.int64]) -> NDArray[np.int64]:
+        n_rows, half = self._n_rows, row_order_half_bits(self._n_rows)
+        if len(epochs) == 1:
+            return row_order(n_rows, self._seed, int(epochs[0]))[None]
+        keys = row_order_keys(self._seed, epochs)
+        rows = np.arange(n_rows, dtype=np.uint32)
+        place = _feistel(np.tile(rows, len(epochs)), list(np.repeat(keys, n_rows, axis=0).T), half)
+        while (outside := np.flatnonzero(place >= n_rows)).size:
+            place[outside] = _feistel(place[outside], list(keys[outside // n_rows].T), half)
+        return place.reshape(len(epochs), n_rows).astype(np.int64)
+
+
 def row_order_keys(seed: int, epochs: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Return the round keys of :func:`row_order` for each of several epochs; uint32 of shape (epochs, 8)."""
     wide = np.asarray(epochs, dtype=np.uint64)
@@ -174,7 +220,7 @@ def keep_mask(
     return chosen >= np.uint64(round(p * 2**32))
 
 
-def _feistel(value: UInt32Array, keys: list[np.uint32], half: int) -> UInt32Array:
+def _feistel(value: UInt32Array, keys: Sequence[np.uint32 | UInt32Array], half: int) -> UInt32Array:
     """Permute numbers of ``2 * half`` bits; each round mixes one half into the other."""
     shift, mask = np.uint32(half), np.uint32((1 << half) - 1)
     left, right = value >> shift, value & mask

@@ -16,7 +16,7 @@ from hotloop.engines.losses import loss_name
 from hotloop.engines.threads import torch_threads
 from hotloop.insight.loop import Loop
 from hotloop.program.network import Activation, Linear
-from hotloop.program.random import row_order
+from hotloop.program.random import RowOrders
 from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class BareLoop:
         self._weights, self._biases = parameters[::2], parameters[1::2]
         self._activation = next((layer.name for layer in network.layers if isinstance(layer, Activation)), "identity")
         self._loss = loss_name(loop.loss)
+        self._orders = RowOrders(len(self._task.training), self._task.seed)
         self._is_full_batch = self._task.batch_size >= len(self._task.training) and not self._task.shuffle
 
     @staticmethod
@@ -152,7 +153,7 @@ class BareLoop:
     def _order(self, epoch: int) -> torch.Tensor:
         import torch
 
-        return torch.from_numpy(row_order(len(self._task.training), self._task.seed, epoch))
+        return torch.from_numpy(self._orders.of(epoch))
 
     def _repeated(self, step: Callable[[torch.Tensor, torch.Tensor], float]) -> Run:
         batches = self._batches()
