@@ -145,7 +145,7 @@ import pathlib, psutil, torch, hotloop
 from torch import nn, optim
 from hotloop.engines import memory
 model = nn.Sequential({NETWORKS[name]})
-n_rows = {8000 if name == "dropout" else 3000}
+n_rows = {12_000 if name == "dropout" else 3000}
 X, y = torch.randn(n_rows, model[0].in_features), torch.randint(0, 10, (n_rows,))
 original = memory.estimate
 def estimate(task):
@@ -157,7 +157,7 @@ def estimate(task):
     return estimated
 def fit(model, X, y, **settings):
     optimizer = optim.Adam(model.parameters())
-    settings = {{"engine": "eager", "threads": 1, "epochs": 2, **settings}}
+    settings = {{"engine": "eager", "threads": 1, "epochs": 3, **settings}}
     hotloop.fit(model, X, y, loss=nn.CrossEntropyLoss(), optimizer=optimizer, **settings)
 memory.estimate = estimate
 fit(nn.Sequential(nn.Linear(64, 10), nn.Dropout(0.1)), torch.randn(50, 64), y[:50], batch_size=10)
