@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from lesson import digest_of
 
-N_PROCESSES = 32
-# Forked from one that has imported everything: importing 32 times would take longer than all else and test nothing.
+N_PROCESSES = 64
+# Forked from one that has imported everything: importing 64 times would take longer than all else and test nothing.
 # Each waits until all are there, for the end of a pipe that closes when the last has started.
 CODE = """
 import os, sys, traceback
@@ -43,7 +43,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 def test_many_processes_compile_at_once(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     monkeypatch.setenv("HOTLOOP_CACHE_DIR", str(cache))
-    # The same lines 32 times would tell coverage nothing.
+    # The same lines 64 times would tell coverage nothing.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-c", CODE, str(N_PROCESSES)]
     done = subprocess.run(
