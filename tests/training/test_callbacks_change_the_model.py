@@ -59,6 +59,20 @@ def test_what_is_no_number_goes_on_in_eager_torch(classes, change):
         torch.testing.assert_close(ours, eager, rtol=1e-11, atol=1e-13)
 
 
+def test_labels_that_are_to_be_ignored_from_now_on_are(classes):
+    """What is known of the labels must not outlive them: other labels can be another program."""
+
+    def train_with_fewer(engine):
+        X, y = classes[0], classes[1].clone()
+        return train((X, y), engine, lambda moment: y[:5].fill_(-100))
+
+    expected, _ = train_with_fewer("eager")
+    model, run = train_with_fewer("auto")
+    assert "went on in eager torch after epoch 3" in " ".join(run.notes)
+    for ours, eager in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(ours, eager, rtol=1e-11, atol=1e-13)
+
+
 def test_native_by_name_refuses(classes):
     with pytest.raises(hotloop.UnsupportedError, match="changed more than numbers"):
         train(classes, "native", another_layer)

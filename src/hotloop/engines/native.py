@@ -21,6 +21,7 @@ from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
+from hotloop.engines.losses import RowLoss
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite, learned
@@ -307,14 +308,11 @@ def _capture(task: Task) -> Captured:
 
 def _ignores_labels(task: Task) -> bool:
     """Whether some label is the one that the loss ignores."""
-    ignored = -100 if task.row_loss is None else task.row_loss.ignore_index
-    for rows in (task.training, task.validation):
-        if rows is not None and rows.label_range is not None:
-            low, high = rows.label_range
-            # It mostly lies outside of all labels.
-            if low <= ignored <= high and bool((rows.arrays.y == ignored).any()):
-                return True
-    return False
+    # Looked at anew each time: callbacks may have changed the loss, or written other labels into the same memory.
+    row_loss = RowLoss.of(task.loss)
+    ignored = -100 if row_loss is None else row_loss.ignore_index
+    every_y = [rows.arrays.y for rows in (task.training, task.validation) if rows is not None]
+    return any(bool((labels == ignored).any()) for labels in every_y)
 
 
 def _batching(task: Task) -> Batching:

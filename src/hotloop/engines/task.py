@@ -48,7 +48,7 @@ class Rows:
         """The same rows as C-contiguous arrays; they share the tensors' memory wherever they can."""
         return Arrays(_array(self.X), self._labels, None if self.weight is None else _array(self.weight))
 
-    @cached_property
+    @property
     def label_range(self) -> tuple[int, int] | None:
         """The least and the largest label; None where y holds numbers, or nothing."""
         if self.y.is_floating_point() or not self.y.numel():
