@@ -93,7 +93,9 @@ def __getattr__(name: str) -> object:
         return importlib.import_module(f"hotloop.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'hotloop' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    # Kept, so that it is looked up here once.
+    found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:

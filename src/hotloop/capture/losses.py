@@ -19,16 +19,18 @@ from hotloop.capture.unaltered import alteration
 from hotloop.program import losses
 from hotloop.program.build import Value
 from hotloop.program.types import Type
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossRule", "TargetKind", "read_loss", "settings_of", "write_loss"]
+__all__ = ["LossRule", "TargetKind", "loss_name", "read_loss", "settings_of", "write_loss"]
 
 TargetKind = Literal["labels", "numbers"]
 """What y holds: an integer class for each row, or real numbers in the shape of the model's output."""
 
 
+@quick
 @dataclass(frozen=True)
 class LossRule:
     """A loss without the arrays it holds.
@@ -120,7 +122,7 @@ def read_loss(
         If the loss, or one of its settings, is not covered.
     """
     row, settings = _recognise(loss)
-    where = f"the loss {_name(loss)}"
+    where = f"the loss {_named(loss)}"
     if settings["reduction"] not in ("mean", "sum"):
         raise NotCaptured(where, f"its reduction is {settings['reduction']!r}", 'use reduction="mean" or "sum"')
     if row.module == "CrossEntropyLoss":
@@ -145,10 +147,11 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
     if row is not None and isinstance(loss, torch.nn.Module):
         if altered := alteration(loss):
             raise NotCaptured(f"the loss {row.module}", *altered)
-        for name, value in settings_of(loss, row.unused).items():
-            if value is not None:
+        own = settings_of(loss, (*row.unused, *row.defaults))
+        for name in row.unused:
+            if own.pop(name, None) is not None:
                 raise NotCaptured(f"the loss {row.module}", f"it has the setting {name!r}", _WITHOUT)
-        return row, settings_of(loss, row.defaults)
+        return row, own
     function = loss.func if type(loss) is partial else loss
     try:
         row = None if isinstance(loss, torch.nn.Module) else _rows().get(function)
@@ -156,7 +159,7 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
         row = None
     if row is None:
         do = "use one of " + ", ".join(row.module for row in LOSSES)
-        raise NotCaptured(f"the loss {_name(loss)}", "it is none that programs are written for", do)
+        raise NotCaptured(f"the loss {_named(loss)}", "it is none that programs are written for", do)
     given = loss.keywords if type(loss) is partial else {}
     unknown = sorted(set(given) - set(row.defaults))
     if unknown or (type(loss) is partial and loss.args):
@@ -168,8 +171,8 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
 def settings_of(loss: torch.nn.Module, names: Iterable[str]) -> dict[str, Any]:
     """Return those of the attributes and buffers that one of torch's losses has."""
     # Sooner done than asking the module, which looks for attributes everywhere else first.
-    own = {**loss._buffers, **vars(loss)}
-    return {name: own[name] for name in names if name in own}
+    own, buffers = loss.__dict__, loss._buffers
+    return {name: own[name] if name in own else buffers[name] for name in names if name in own or name in buffers}
 
 
 @cache
@@ -181,10 +184,19 @@ def _rows() -> Mapping[Any, Loss]:
     return {**{getattr(torch.nn, row.module): row for row in LOSSES}, **functions}
 
 
-def _name(loss: Callable[..., Any]) -> str:
+def loss_name(loss: Callable[..., Any]) -> str:
+    """Return the name of a loss: its class, or its function's name."""
+    import torch
+
+    if isinstance(loss, torch.nn.Module):
+        return type(loss).__name__
     if isinstance(loss, partial):
-        return f"partial of {_name(loss.func)}"
+        return loss_name(loss.func)
     return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _named(loss: Callable[..., Any]) -> str:
+    return f"partial of {loss_name(loss)}" if isinstance(loss, partial) else loss_name(loss)
 
 
 def _read_cross_entropy(

@@ -9,6 +9,7 @@ from hotloop.capture.graph import Graph
 from hotloop.capture.plain import read_plain
 from hotloop.capture.unaltered import check_no_global_hooks, check_parameters
 from hotloop.program.network import Network
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Read", "read_model"]
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class Read:
     """A model as a graph.

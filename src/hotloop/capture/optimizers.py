@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.supported import OPTIMIZERS
 from hotloop.program.optimizers import Adam, OptimizerRule, Sgd
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ __all__ = ["CapturedGroup", "read_groups", "read_rule_again", "read_slots", "wri
 _LAST_FLOAT32_STEP = 1 << 24
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class CapturedGroup:
     """Parameters that one update of the program changes.
@@ -78,8 +80,11 @@ def read_groups(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.
                 where, "lr is a float32 tensor, and torch rounds the steps of a float64 model", "use a float"
             )
         by_step: dict[int, list[torch.nn.Parameter]] = {}
-        for parameter in own:
-            by_step.setdefault(_steps_done(optimizer, rule, parameter), []).append(parameter)
+        if rule.slots:
+            for parameter in own:
+                by_step.setdefault(_steps_done(optimizer, rule, parameter), []).append(parameter)
+        else:
+            by_step[0] = own
         groups += [CapturedGroup(rule, index, tuple(those), step) for step, those in by_step.items()]
     return groups
 
@@ -167,11 +172,11 @@ def _kept(optimizer: torch.optim.Optimizer, slot: str, parameter: torch.nn.Param
 
 
 def _steps_done(optimizer: torch.optim.Optimizer, rule: OptimizerRule, parameter: torch.nn.Parameter) -> int:
-    """How many updates of a parameter the optimizer has done, as far as that matters to the rule."""
-    state = optimizer.state.get(parameter, {}) if rule.slots else {}
-    where = f"{_name(optimizer)}'s state"
+    """How many updates of a parameter the optimizer has done, as far as that matters to a rule with slots."""
+    state = optimizer.state.get(parameter, {})
     if not state or (isinstance(rule, Sgd) and state.get("momentum_buffer") is None):
         return 0
+    where = f"{_name(optimizer)}'s state"
     for slot in rule.slots:
         kept = state.get(slot)
         if kept is None:
@@ -194,8 +199,6 @@ _Reader = Callable[[str, Mapping[str, Any]], OptimizerRule]
 
 def _reader(optimizer: torch.optim.Optimizer) -> _Reader:
     """Return what reads the groups of an optimizer, once it is sure that the optimizer does nothing else."""
-    from torch.optim import optimizer as of_all
-
     readers = _readers()
     read = readers.get(type(optimizer))
     name = _name(optimizer)
@@ -203,8 +206,7 @@ def _reader(optimizer: torch.optim.Optimizer) -> _Reader:
         known = ", ".join(row.name for row in OPTIMIZERS)
         why = "a subclass may do more" if isinstance(optimizer, tuple(readers)) else "there is no rule for it"
         raise NotCaptured(name, why, f"use one of torch.optim's own {known}")
-    hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-    if hooks or of_all._global_optimizer_pre_hooks or of_all._global_optimizer_post_hooks:
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or any(_hooks_of_all()):
         raise NotCaptured(name, "hooks run at each of its steps", "remove them")
     own = vars(optimizer)
     # A learning-rate scheduler replaces ``step`` by one that counts, and calls the same function.
@@ -215,6 +217,14 @@ def _reader(optimizer: torch.optim.Optimizer) -> _Reader:
     if own.get("grad_scale") is not None or own.get("found_inf") is not None:
         raise NotCaptured(name, "a GradScaler scales its gradients", "train without one")
     return read
+
+
+@cache
+def _hooks_of_all() -> tuple[Mapping[int, Any], ...]:
+    """The tables in which torch keeps hooks of all optimizers."""
+    from torch.optim import optimizer
+
+    return optimizer._global_optimizer_pre_hooks, optimizer._global_optimizer_post_hooks
 
 
 @cache

@@ -16,9 +16,10 @@ from hotloop.capture.activation import read_activation
 from hotloop.capture.graph import Graph, Node, Weight
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.supported import ACTIVATIONS, Activation
-from hotloop.capture.unaltered import is_compiled, rewiring
+from hotloop.capture.unaltered import is_compiled, is_untouched, rewiring
 from hotloop.errors import ArgumentError
 from hotloop.program import network
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Plain", "read_plain"]
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class Plain:
     """Layers one after the other.
@@ -74,9 +76,18 @@ def read_plain(module: torch.nn.Module, n_features: int | None = None) -> Plain 
     parameters: list[torch.nn.Parameter] = []
     steps: list[_Numbered] = []
     for layer in layers:
-        read = readers.get(type(layer))
-        if read is None or layer is None or rewiring(layer) or _is_patched(type(layer)):
+        if layer is None:
             return None
+        kind = type(layer)
+        read = readers.get(kind)
+        # Someone may have given a class another forward.
+        if read is None or kind.forward.__module__ != kind.__module__:
+            return None
+        if not is_untouched(layer):
+            if rewiring(layer):
+                return None
+            compiled = compiled or is_compiled(layer)
+            is_flat = is_flat and not _has_more(layer)
         step = read(layer)
         if step is None:
             return None
@@ -85,11 +96,9 @@ def read_plain(module: torch.nn.Module, n_features: int | None = None) -> Plain 
             if numbers.setdefault(id(parameter), len(parameters)) == len(parameters):
                 parameters.append(parameter)
         steps.append((op, tuple([numbers[id(parameter)] for parameter in own]), settings))
-        compiled = compiled or is_compiled(layer)
-        is_flat = is_flat and not _has_more(layer)
     shapes = tuple([tuple(parameter.shape) for parameter in parameters])
     graph, spec = _meaning(n_features, shapes, tuple(steps))
-    if not is_flat or any(parameter.dtype is not torch.float32 for parameter in parameters):
+    if not is_flat or {parameter.dtype for parameter in parameters} != {torch.float32}:
         spec = None
     return Plain(tuple(parameters), graph, spec, compiled)
 
@@ -121,11 +130,6 @@ def _has_more(module: torch.nn.Module) -> bool:
     """Whether a module's state is more than its parameters."""
     own = module.__dict__
     return bool(own["_buffers"] or own["_state_dict_hooks"] or own["_state_dict_pre_hooks"])
-
-
-def _is_patched(kind: type[torch.nn.Module]) -> bool:
-    """Whether someone has given a class another forward."""
-    return bool(kind.forward.__module__ != kind.__module__)
 
 
 @lru_cache(maxsize=256)

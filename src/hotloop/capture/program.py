@@ -15,6 +15,7 @@ from hotloop.capture.recipe import Recipe, write_program
 from hotloop.capture.refusal import NotCaptured
 from hotloop.program.network import Network
 from hotloop.program.program import Program
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Captured", "capture"]
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class Captured:
     """A program and the tensors it is about.
@@ -108,7 +110,7 @@ def capture(
         loss=rule,
         target=target,
         has_row_weight=has_row_weight,
-        updates=tuple((group.rule.canonical, tuple(number[id(p)] for p in group.parameters)) for group in groups),
+        updates=tuple([(group.rule.canonical, tuple([number[id(p)] for p in group.parameters])) for group in groups]),
         max_norm=None if clip_grad_norm is None else float(clip_grad_norm),
     )
     program = write_program(recipe)

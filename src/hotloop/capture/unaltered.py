@@ -11,7 +11,7 @@ from hotloop.capture.refusal import NotCaptured
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["alteration", "check_no_global_hooks", "check_parameters", "is_compiled", "rewiring"]
+__all__ = ["alteration", "check_no_global_hooks", "check_parameters", "is_compiled", "is_untouched", "rewiring"]
 
 
 def alteration(module: torch.nn.Module) -> tuple[str, str] | None:
@@ -37,6 +37,23 @@ def rewiring(module: torch.nn.Module) -> tuple[str, str] | None:
     if "parametrizations" in own["_modules"]:
         return "it has parametrizations", "call torch.nn.utils.parametrize.remove_parametrizations"
     return None
+
+
+def is_untouched(module: torch.nn.Module) -> bool:
+    """Whether an instance without children is as its class makes it, its state nothing but parameters: most are."""
+    own = module.__dict__
+    return not (
+        own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
+        or own["_state_dict_hooks"]
+        or own["_state_dict_pre_hooks"]
+        or own["_modules"]
+        or own["_buffers"]
+        or "forward" in own
+        or "_compiled_call_impl" in own
+    )
 
 
 def check_no_global_hooks() -> None:
@@ -74,7 +91,8 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
         if not parameter.numel():
             _refuse(model, parameter, "it holds no numbers", "leave the layer out")
         start = parameter.data_ptr()
-        places.append((start, start + _extent_bytes(parameter), parameter))
+        n_bytes = parameter.nbytes if parameter.is_contiguous() else _extent_bytes(parameter)
+        places.append((start, start + n_bytes, parameter))
     places.sort(key=lambda place: place[:2])
     for (_, stop, _), (start, _, parameter) in itertools.pairwise(places):
         if start < stop:
@@ -83,8 +101,6 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
 
 
 def _extent_bytes(parameter: torch.nn.Parameter) -> int:
-    if parameter.is_contiguous():
-        return parameter.nbytes
     last = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
     return (last + 1) * parameter.element_size()
 

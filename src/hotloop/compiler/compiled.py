@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hotloop.compiler.layout import ARGUMENTS, FACTS, Layout
 from hotloop.compiler.link import Library
 from hotloop.program.program import Program
+from hotloop.quick import quick
 
 __all__ = ["CompiledProgram", "Memory", "Rows", "address_of"]
 
@@ -117,6 +118,7 @@ class CompiledProgram:
         return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.linked.address(name))
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Rows as compiled code takes them: C-contiguous arrays of the program's element, labels int64.
@@ -155,6 +157,8 @@ class Memory:
         For each update the optimizer's slots by name, each laid out like the weights.
     words : dict of int
         The words of a call that point into this memory.
+    places : dict of (int, int)
+        Of each weight by name, where it begins, and its bytes.
 
     Notes
     -----
@@ -162,11 +166,11 @@ class Memory:
     """
 
     @staticmethod
-    def size_bytes(compiled: CompiledProgram, batch_rows: int) -> int:
-        """Return what the memory for batches of so many rows will take."""
-        facts = compiled.facts
+    def size_bytes(compiled: CompiledProgram, batch_rows: int, n_copies: int) -> int:
+        """Return what the memory for batches of so many rows will take, with copies of what lasts."""
+        facts, pieces = compiled.facts, compiled.pieces(batch_rows)
         evaluation = facts["evaluation_rows_at_once"] // compiled.lanes * facts["evaluation_frame_bytes"]
-        return compiled.pieces(batch_rows).size_bytes + evaluation
+        return pieces.size_bytes + n_copies * pieces.starts["gradients"] * compiled.size_bytes + evaluation
 
     def __init__(self, compiled: CompiledProgram, fixed: Mapping[str, Array], batch_rows: int):
         self.compiled, self._pieces = compiled, compiled.pieces(batch_rows)
@@ -183,6 +187,11 @@ class Memory:
         self._slot_pointers = (ctypes.c_int64 * len(pointers))(*pointers)
         self.words = {name: address + starts[name] * size_bytes for name in _OWN_WORDS}
         self.words["slots"] = ctypes.addressof(self._slot_pointers)
+        layout = compiled.layout
+        self.places = {
+            name: (address + start * size_bytes, layout.sizes[name] * size_bytes)
+            for name, start in layout.weights.items()
+        }
         self.put_fixed(fixed)
 
     def _piece(self, name: Any) -> Array:
@@ -253,8 +262,8 @@ class Arguments:
     def __init__(self, memory: Memory, rows: Rows, kept: Any = None, **words: int):
         self._kept = (memory, rows, kept)
         weight = 0 if rows.weight is None else address_of(rows.weight)
-        places = {"x": address_of(rows.x), "y": address_of(rows.y), "row_weight": weight, "n_rows": len(rows)}
-        self.words = _Words(**{**memory.words, **places, **words})
+        own = {"x": address_of(rows.x), "y": address_of(rows.y), "row_weight": weight, "n_rows": len(rows)}
+        self.words = _Words(**{**memory.words, **own, **words})
         self.address = ctypes.addressof(self.words)
 
 

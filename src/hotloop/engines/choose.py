@@ -6,6 +6,7 @@ The choice depends on the task and the machine alone, never on timings or caches
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from hotloop.engines.eager import EagerEngine
 from hotloop.engines.interface import Engine
@@ -77,10 +78,14 @@ def choose_engine(name: str, task: Task) -> tuple[Engine[Task], str]:
     for engine in ENGINES.values():
         refused = engine.refusal(task)
         if refused is None:
-            fastest = Sentence("{name}, the fastest engine, can compile all of it", name=engine.name)
-            return engine, clauses(*refusals) if refusals else fastest
+            return engine, clauses(*refusals) if refusals else _fastest(engine.name)
         refusals.append(Sentence("{name}: {what}, since {why}", name=engine.name, what=refused.what, why=refused.why))
     raise AssertionError("eager refuses nothing")
+
+
+@cache
+def _fastest(name: str) -> Sentence:
+    return Sentence("{name}, the fastest engine, can compile all of it", name=name)
 
 
 def choose_device(name: str, model: ModelParts, flop: float | None) -> tuple[str, str]:
@@ -159,13 +164,8 @@ def _named_device(name: str) -> str:
 
 def model_flop(model: ModelParts, batch_size: int) -> float | None:
     """Return the floating point operations of a step of dense layers; None if that cannot be told of the model."""
-    weights = {}
     for module in model.modules:
-        own = [parameter for parameter in module._parameters.values() if parameter is not None]
-        if not own:
-            continue
-        name = type(module).__name__
-        if name not in _DENSE_LAYERS_ONLY and "Norm" not in name:
+        own, name = module._parameters, type(module).__name__
+        if own and name not in _DENSE_LAYERS_ONLY and "Norm" not in name and set(own.values()) != {None}:
             return None
-        weights.update({id(parameter): parameter.numel() for parameter in own if parameter.ndim >= 2})
-    return step_flop(batch_size, sum(weights.values()))
+    return step_flop(batch_size, sum([parameter.numel() for parameter in model.parameters if parameter.ndim >= 2]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 
 from hotloop.compiler.choose_tiles import RowsShape
 from hotloop.compiler.compiled import CompiledProgram, Memory, Rows, address_of
+from hotloop.engines.finite import all_finite
 from hotloop.engines.interface import FloatArray
 from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes
 from hotloop.program.optimizers import OptimizerRule
 from hotloop.program.random import row_order_half_bits, row_order_keys
+from hotloop.quick import quick
 
 __all__ = ["Batching", "CompiledSteps", "UpdateRule"]
 
@@ -36,6 +39,7 @@ _SURELY_FREE_BYTES = 32e6
 _EPOCHS_OF_KEYS = 512
 
 
+@quick
 @dataclass(frozen=True)
 class Batching:
     """How epochs are cut into steps.
@@ -63,6 +67,7 @@ class Batching:
         return RowsShape.of(n_rows, None if self.is_full else self.batch_size, lanes)
 
 
+@quick
 @dataclass(frozen=True)
 class UpdateRule:
     """An optimizer's rule for one of the program's updates.
@@ -163,10 +168,10 @@ class CompiledSteps:
 
     def not_finite(self) -> list[str]:
         """Return the names, in the program, of weights that hold NaN or infinity."""
-        if np.isfinite(self.memory.weights).all():
+        if all_finite(self.memory.weights):
             return []
         names = [item.name for item in self.compiled.program.weights]
-        return [name for name in names if not np.isfinite(self.memory.weight(name)).all()]
+        return [name for name in names if not all_finite(self.memory.weight(name))]
 
     def read_again(self, fixed: Mapping[str, NDArray[Any]]) -> None:
         """Take rows and fixed numbers as they are now."""
@@ -183,19 +188,17 @@ class CompiledSteps:
 
     def _scalars(self, step: int, n_steps: int, updates: Sequence[UpdateRule], rates: FloatArray) -> NDArray[Any]:
         """Return the scalars of each step, one row each, or a single row that holds for all steps."""
-        is_steady = all(update.rule.is_steady(update.first_step + step) for update in updates)
-        at = np.arange(step, step + (1 if is_steady and len(rates) == 1 else n_steps), dtype=np.float64)
-        if len(at) > 1:
-            steps_per_epoch = self._batching.steps_per_epoch
-            epoch = at.astype(np.int64) // steps_per_epoch - step // steps_per_epoch
-            rates = rates[np.minimum(epoch, len(rates) - 1)]
-        else:
-            rates = rates[:1]
+        if len(rates) == 1 and all(update.rule.is_steady(update.first_step + step) for update in updates):
+            rate = rates[0].tolist()
+            return _steady_scalars(tuple([(each.rule, rate[each.group_index]) for each in updates]), self._dtype)
+        steps_per_epoch = self._batching.steps_per_epoch
+        at = np.arange(step, step + n_steps, dtype=np.float64)
+        epoch = at.astype(np.int64) // steps_per_epoch - step // steps_per_epoch
+        rates = rates[np.minimum(epoch, len(rates) - 1)]
         columns: list[FloatArray] = []
         for update in updates:
             columns += update.rule.scalars(rates[:, update.group_index], at + update.first_step).values()
-        with np.errstate(over="ignore"):
-            return np.array(columns, dtype=self._dtype).T.copy()
+        return _rows_of(columns, self._dtype)
 
     def _keys_of(self, first_epoch: int, last_epoch: int) -> NDArray[np.uint32] | None:
         """Return the round keys from an epoch on, or None for rows in order."""
@@ -209,10 +212,23 @@ class CompiledSteps:
         return self._keys[first_epoch - self._first_key_epoch :]
 
 
+@lru_cache(maxsize=64)
+def _steady_scalars(rules: tuple[tuple[OptimizerRule, float], ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the one row of scalars of rules, each with its learning rate, that are the same at every step."""
+    columns: list[FloatArray] = []
+    for rule, rate in rules:
+        columns += rule.scalars(np.array([rate]), np.array([np.inf])).values()
+    return _rows_of(columns, dtype)
+
+
+def _rows_of(columns: Sequence[FloatArray], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return np.array(columns, dtype=dtype).T.copy()
+
+
 def _check_memory(compiled: CompiledProgram, batch_rows: int) -> None:
     """Raise before memory is taken that is not there; training also copies weights and slots, twice at most."""
-    lasting = compiled.layout.n_weights * (1 + sum(len(update.slots) for update in compiled.program.updates))
-    need = Memory.size_bytes(compiled, batch_rows) + 2 * compiled.size_bytes * lasting
+    need = Memory.size_bytes(compiled, batch_rows, n_copies=2)
     # Looking takes longer than many a run.
     free = free_memory_bytes("cpu") if need > _SURELY_FREE_BYTES else None
     if free is not None and need > free:

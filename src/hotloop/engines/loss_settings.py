@@ -19,6 +19,7 @@ __all__ = ["loss_of_settings", "loss_settings"]
 # torch's old names for ``reduction``: what they say is in there.
 _OLD_NAMES = ("size_average", "reduce")
 _TENSORS = ("weight", "pos_weight")
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def loss_settings(loss: Callable[..., Any]) -> dict[str, object]:
@@ -33,8 +34,9 @@ def loss_settings(loss: Callable[..., Any]) -> dict[str, object]:
         kind: Any = type(loss)
         if kind is not getattr(torch.nn, name, None) or alteration(loss):
             return {}
+        own, known = settings_of(loss, _defaults(kind)), _defaults(kind)
         # A setting that is not kept under its name is no plain data either.
-        return _as_data({**dict.fromkeys(_defaults(kind), loss), **settings_of(loss, _defaults(kind))})
+        return _as_data(own) if len(own) == len(known) else {}
     function, given = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
     if function is not getattr(torch.nn.functional, name, None) or (isinstance(loss, partial) and loss.args):
         return {}
@@ -77,6 +79,9 @@ def _defaults(kind: Callable[..., Any]) -> Mapping[str, object]:
 
 
 def _as_data(settings: Mapping[str, Any]) -> dict[str, object]:
-    found = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in settings.items()}
-    plain = all(isinstance(value, (bool, int, float, str, list, type(None))) for value in found.values())
-    return found if plain else {}
+    found: dict[str, object] = {}
+    for name, value in settings.items():
+        found[name] = value if type(value) in _PLAIN else value.tolist() if hasattr(value, "tolist") else value
+        if not isinstance(found[name], (*_PLAIN, list)):
+            return {}
+    return found

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hotloop.capture.losses import settings_of
+from hotloop.capture.losses import loss_name, settings_of
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -54,17 +55,7 @@ _SIMPLE_SETTINGS: Mapping[str, frozenset[str]] = {
 }
 
 
-def loss_name(loss: Callable[..., Any]) -> str:
-    """Return the name of a loss: its class, or its function's name."""
-    import torch
-
-    if isinstance(loss, torch.nn.Module):
-        return type(loss).__name__
-    if isinstance(loss, partial):
-        return loss_name(loss.func)
-    return getattr(loss, "__name__", type(loss).__name__)
-
-
+@quick
 @dataclass(frozen=True)
 class RowLoss:
     """A built-in loss, row by row.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["ModelParts"]
 
-_Tensor = TypeVar("_Tensor", bound="torch.Tensor")
 
-
+@quick
 @dataclass(frozen=True, eq=False)
 class ModelParts:
     """What a model is made of, as it is now.
@@ -34,9 +34,24 @@ class ModelParts:
     @classmethod
     def of(cls, model: torch.nn.Module) -> ModelParts:
         """Return the parts of a model."""
-        modules = _modules_of(model)
-        parameters = _each(module._parameters for module in modules)
-        return cls(modules, parameters, _each(module._buffers for module in modules))
+        modules: dict[int, torch.nn.Module] = {}
+        parameters: dict[int, torch.nn.Parameter] = {}
+        buffers: dict[int, torch.Tensor] = {}
+        waiting = [model]
+        while waiting:
+            module = waiting.pop()
+            if id(module) in modules:
+                continue
+            modules[id(module)] = module
+            for parameter in module._parameters.values():
+                if parameter is not None:
+                    parameters[id(parameter)] = parameter
+            for buffer in module._buffers.values():
+                if buffer is not None:
+                    buffers[id(buffer)] = buffer
+            if module._modules:
+                waiting += [child for child in reversed(module._modules.values()) if child is not None]
+        return cls(tuple(modules.values()), tuple(parameters.values()), tuple(buffers.values()))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -44,19 +59,3 @@ class ModelParts:
         import torch
 
         return next((own.dtype for own in self.parameters if own.dtype.is_floating_point), torch.float32)
-
-
-def _modules_of(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
-    found: dict[int, torch.nn.Module] = {}
-    waiting = [model]
-    while waiting:
-        module = waiting.pop()
-        if id(module) not in found:
-            found[id(module)] = module
-            waiting += [child for child in reversed(module._modules.values()) if child is not None]
-    return tuple(found.values())
-
-
-def _each(tables: Iterable[Mapping[str, _Tensor | None]]) -> tuple[_Tensor, ...]:
-    found = {id(tensor): tensor for table in tables for tensor in table.values() if tensor is not None}
-    return tuple(found.values())

@@ -7,8 +7,10 @@ that eager torch can go on from there; ``adopt`` takes them back, and captures a
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from hotloop.capture import Captured, CapturedGroup, NotCaptured, capture, read_slots, write_slots
 from hotloop.capture.optimizers import read_rule_again
 from hotloop.compiler.code_size import check_code_size
-from hotloop.compiler.compiled import CompiledProgram
+from hotloop.compiler.compiled import CompiledProgram, Memory
 from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
@@ -27,6 +29,10 @@ from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite, learned
 from hotloop.errors import UnsupportedError
 from hotloop.program.network import Network
+from hotloop.quick import quick
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["NativeEngine", "NativeSession"]
 
@@ -58,6 +64,7 @@ class NativeEngine:
         return NativeSession(task, captured, compiled, batching)
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class _Mark:
     """Where a session stood: a copy of its memory, and what the optimizer was set to."""
@@ -165,15 +172,13 @@ class NativeSession:
         if self._is_published:
             return
         self._is_published = True
-        memory, changed = self._steps.memory, []
-        for parameter, theirs, ours in self._pairs:
+        memory, weights = self._steps.memory, self._captured.weights
+        _give(memory, weights)
+        for parameter in weights.values():
             # The gradients of the last step are not kept; older ones would be mistaken for them.
             parameter.grad = None
-            if parameter.requires_grad:
-                theirs[...] = ours
-                changed.append(parameter)
         # What autograd has saved of the former numbers must not be used.
-        torch.autograd.graph.increment_version(changed)
+        torch.autograd.graph.increment_version([each for each in weights.values() if each.requires_grad])
         for number, group in enumerate(self._groups):
             if not group.rule.slots:
                 continue
@@ -186,7 +191,7 @@ class NativeSession:
     def adopt(self) -> UnsupportedError | None:
         """Take weights, slots and settings from model and optimizer; see :class:`hotloop.engines.interface.Session`."""
         try:
-            captured = _capture(self._task)
+            captured = _capture(self._task, anew=True)
         except UnsupportedError as error:
             return error
         if not _is_same_program(captured, self._captured):
@@ -199,13 +204,7 @@ class NativeSession:
     def _take(self) -> None:
         """Take weights and slots from model and optimizer."""
         memory = self._steps.memory
-        # The same numbers in each parameter's memory and in the session's.
-        self._pairs = []
-        for name, parameter in self._captured.weights.items():
-            theirs = parameter.data.numpy()
-            ours = memory.weight(name).reshape(theirs.shape)
-            ours[...] = theirs
-            self._pairs.append((parameter, theirs, ours))
+        _take(memory, self._captured.weights)
         self._adopted_at = self.step
         self._is_published = True
         for number, group in enumerate(self._groups):
@@ -249,6 +248,29 @@ class NativeSession:
             _set(group, "lr", rate)
 
 
+def _take(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> None:
+    """Copy parameters' numbers to the weights of their names."""
+    for name, parameter in weights.items():
+        place, n_bytes = memory.places[name]
+        if parameter.is_contiguous() and parameter.nbytes == n_bytes:
+            # NumPy's view of a tensor takes longer than copying a small one.
+            ctypes.memmove(place, parameter.data_ptr(), n_bytes)
+        else:
+            memory.weight(name).reshape(parameter.shape)[...] = parameter.data.numpy()
+
+
+def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> None:
+    """Copy weights' numbers to the parameters that are trained."""
+    for name, parameter in weights.items():
+        if not parameter.requires_grad:
+            continue
+        place, n_bytes = memory.places[name]
+        if parameter.is_contiguous() and parameter.nbytes == n_bytes:
+            ctypes.memmove(parameter.data_ptr(), place, n_bytes)
+        else:
+            parameter.data.numpy()[...] = memory.weight(name).reshape(parameter.shape)
+
+
 def _settings(group: dict[str, Any]) -> dict[str, Any]:
     """Return copies of a parameter group's settings."""
     return {
@@ -284,15 +306,18 @@ def _captured(task: Task) -> Captured:
     return found  # type: ignore[no-any-return]
 
 
-def _capture(task: Task) -> Captured:
+def _capture(task: Task, *, anew: bool = False) -> Captured:
+    """Return the task as a program; ``anew`` where callbacks may have changed the loss, or labels in place."""
+    row_loss = RowLoss.of(task.loss) if anew else task.row_loss
     X, y = task.training.X, task.training.y
     # All parameters are on one device, the optimizer's among them.
-    optimized = (parameter for group in task.optimizer.param_groups for parameter in group["params"])
-    if task.device != "cpu" or not all(parameter.is_cpu for parameter in optimized):
+    optimized = [parameter.is_cpu for group in task.optimizer.param_groups for parameter in group["params"]]
+    if task.device != "cpu" or False in optimized:
         raise NotCaptured("this task", "compiled code runs on the CPU", 'use device="cpu"')
     if X.ndim != 2 or not X.is_floating_point():
         raise NotCaptured(f"X of shape {tuple(X.shape)}", "compiled code takes rows of real numbers", "flatten X")
     is_labels = not y.is_floating_point() and y.ndim == 1
+    ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,
         task.loss,
@@ -301,18 +326,18 @@ def _capture(task: Task) -> Captured:
         target="labels" if is_labels else "numbers",
         has_row_weight=task.training.weight is not None,
         has_validation=task.validation is not None,
-        ignores_labels=is_labels and _ignores_labels(task),
+        ignores_labels=is_labels and _has_label(task, ignored, anew),
         clip_grad_norm=task.clip_grad_norm,
     )
 
 
-def _ignores_labels(task: Task) -> bool:
-    """Whether some label is the one that the loss ignores."""
-    # Looked at anew each time: callbacks may have changed the loss, or written other labels into the same memory.
-    row_loss = RowLoss.of(task.loss)
-    ignored = -100 if row_loss is None else row_loss.ignore_index
-    every_y = [rows.arrays.y for rows in (task.training, task.validation) if rows is not None]
-    return any(bool((labels == ignored).any()) for labels in every_y)
+def _has_label(task: Task, label: int, anew: bool) -> bool:
+    for rows in (task.training, task.validation):
+        if rows is None or (not anew and label < 0 and rows.top_label < 1 << 63):
+            continue
+        if np.count_nonzero(rows.arrays.y == label):
+            return True
+    return False
 
 
 def _batching(task: Task) -> Batching:

@@ -15,6 +15,7 @@ from hotloop.engines.epoch import Epoch
 from hotloop.engines.losses import RowLoss
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
+from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "Task"]
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Rows of data as tensors on one device.
@@ -59,6 +61,11 @@ class Rows:
         return int(low), int(high)
 
     @cached_property
+    def top_label(self) -> int:
+        """The largest label on the CPU, where it counts as above all others if any is negative."""
+        return int(self._labels.view(np.uint64).max())
+
+    @cached_property
     def _labels(self) -> NDArray[Any]:
         return _array(self.y)
 
@@ -82,6 +89,7 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(tensor.numpy(force=True))
 
 
+@quick
 @dataclass(frozen=True, eq=False)
 class Task:
     """One training run, as an engine sees it.
@@ -142,10 +150,11 @@ class Task:
         """How an epoch is cut into steps."""
         return Epoch(len(self.training), self.batch_size, self.drop_last)
 
-    @cached_property
+    @property
     def steps_per_epoch(self) -> int:
         """Updates in one epoch."""
-        return self.epoch.n_steps
+        n_rows, batch_size = len(self.training), self.batch_size
+        return n_rows // batch_size if self.drop_last else -(-n_rows // batch_size)
 
     @property
     def shown(self) -> tuple[Any, Any]:

@@ -54,9 +54,9 @@ def check_settings(settings: RunSettings) -> None:
         mistakes.append("patience needs validation rows: give X_val and y_val")
     if settings.shuffle and settings.batch_size is None:
         mistakes.append("shuffle=True needs a batch_size: a full batch has no order of rows to change")
-    for name, known in (("shuffle", (None, True, False)), ("drop_last", (True, False))):
-        if not any(getattr(settings, name) is value for value in known):
-            mistakes.append(f"{name} is {getattr(settings, name)!r}; it must be {' or '.join(map(str, known[-2:]))}")
+    for name, value in (("shuffle", settings.shuffle), ("drop_last", settings.drop_last)):
+        if type(value) is not bool and not (name == "shuffle" and value is None):
+            mistakes.append(f"{name} is {value!r}; it must be True or False")
     path: Any = settings.checkpoint
     if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
         mistakes.append(f"checkpoint is {path!r}; it must be the path of a file")
@@ -118,29 +118,30 @@ def check_schedule(schedule: Any, optimizer: torch.optim.Optimizer, epochs: int)
 
 def _check_parameters(parts: ModelParts, optimizer: torch.optim.Optimizer) -> None:
     import torch
-    from torch.nn.parameter import is_lazy
 
     parameters = parts.parameters
     own = set(map(id, parameters))
-    if any(type(parameter) is not torch.nn.Parameter and is_lazy(parameter) for parameter in parameters):
+    foreign = [parameter for parameter in parameters if type(parameter) is not torch.nn.Parameter]
+    if foreign and any(map(torch.nn.parameter.is_lazy, foreign)):
         raise ArgumentError(
             "the model has lazy layers whose sizes are not known yet",
             do="call model(X[:1]) once, then build the optimizer",
         )
-    if not any(parameter.requires_grad for parameter in parameters):
+    if True not in [parameter.requires_grad for parameter in parameters]:
         raise ArgumentError("the model has no parameter to train")
     optimized = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not own.issuperset(map(id, optimized)):
         raise ArgumentError(
             "the optimizer holds parameters that are not the model's", do="build it from model.parameters()"
         )
-    if not any(parameter.requires_grad for parameter in optimized):
+    if True not in [parameter.requires_grad for parameter in optimized]:
         raise ArgumentError("the optimizer holds no parameter that can be trained")
-    home = parameters[0].device
-    if any(tensor.device != home for tensor in (*parameters, *parts.buffers)):
-        names = ", ".join(sorted({str(tensor.device) for tensor in (*parameters, *parts.buffers)}))
-        raise ArgumentError(f"the model is spread over {names}", do="put it on one device")
-    if home.type == "meta":
+    devices = {tensor.device for tensor in (*parameters, *parts.buffers)}
+    if len(devices) > 1:
+        raise ArgumentError(
+            f"the model is spread over {', '.join(sorted(map(str, devices)))}", do="put it on one device"
+        )
+    if parameters[0].is_meta:
         raise ArgumentError("the model is on the meta device: it has shapes but no weights")
 
 
@@ -157,7 +158,7 @@ def _callback_mistakes(callbacks: Sequence[Callable[..., Any]]) -> list[str]:
 
 def _unless_count(settings: RunSettings, name: str, optional: bool = False) -> list[str]:
     value = getattr(settings, name)
-    if optional and value is None:
+    if (optional and value is None) or (type(value) is int and 1 <= value <= _MOST_THREADS):
         return []
     if not _is_integer(value) or value < 1:
         return [Sentence("{name} is {value!r}; it must be a whole number from 1 on", name=name, value=value)]

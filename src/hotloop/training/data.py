@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hotloop.engines.finite import all_finite
 from hotloop.engines.losses import RowLoss, loss_name
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
@@ -147,6 +148,8 @@ def check_labels(of: Rows, row_loss: RowLoss | None, per_row: tuple[int, ...] | 
             f"{name} has shape {_shape(rows)} and the model's output {_shape(per_row)}",
             why=f"{row_loss.name} takes one number for each class, and labels of shape {_shape(per_row[1:])}",
         )
+    if y.is_cpu and y.numel() and of.top_label < per_row[0]:
+        return
     low, high = of.label_range or (0, 0)
     if not 0 <= row_loss.ignore_index < per_row[0] and (low == row_loss.ignore_index or high == row_loss.ignore_index):
         low, high = Rows(of.X, y[y != row_loss.ignore_index]).label_range or (0, 0)
@@ -214,7 +217,7 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
                 f"{name} is a {_name(value.dtype)} tensor of layout {value.layout}",
                 do="give dense real numbers",
             )
-        return value.detach()
+        return value.detach() if value.requires_grad or type(value) is not torch.Tensor else value
     array = _array(value, name)
     if array.dtype.kind not in "fiub":
         raise ArgumentError(
@@ -225,7 +228,7 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
         too_large = array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any())
         array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
     # from_numpy shares memory, and takes neither read-only arrays nor negative or odd strides nor foreign byte orders.
-    odd = any(stride < 0 or stride % array.itemsize for stride in array.strides)
+    odd = not array.flags.c_contiguous and any(stride < 0 or stride % array.itemsize for stride in array.strides)
     if odd or not array.flags.writeable or not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="), copy=True, order="C")
     return torch.from_numpy(array)
@@ -270,7 +273,7 @@ def _checked(given: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor
 def _is_finite(tensor: torch.Tensor) -> bool:
     # NumPy has no bfloat16, but is sooner done with a small table.
     if tensor.is_cpu and tensor.dtype.itemsize >= 4 and tensor.numel() < _SMALL_TABLE:
-        return bool(np.isfinite(tensor.numpy()).all())
+        return all_finite(tensor.numpy())
     # A sum needs no memory, and is finite if all numbers are, unless they are very large.
     return math.isfinite(float(tensor.sum())) or bool(tensor.isfinite().all())
 

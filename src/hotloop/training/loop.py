@@ -18,10 +18,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from hotloop.engines.finite import all_finite
 from hotloop.engines.interface import AnyTask, Engine, FloatArray, Session, State
 from hotloop.errors import OutOfMemoryError, OutputError, UnsupportedError
 from hotloop.sentence import Sentence, clauses
@@ -145,9 +147,8 @@ class TrainingLoop(Generic[OwnTask]):
         if step < last_step:
             n_steps = min(self._chunk_steps, last_step - step)
             losses = self._advance(n_steps)
-            finite = np.isfinite(losses)
-            if not finite.all():
-                bad = int(np.argmin(finite))
+            if not all_finite(losses):
+                bad = int(np.argmin(np.isfinite(losses)))
                 self.recorder.add(losses[:bad])
                 self._diverge(self._way_back.from_loss(step + bad, float(losses[bad])))
                 return
@@ -227,7 +228,7 @@ class TrainingLoop(Generic[OwnTask]):
         if self._has_lost_weights():
             self._diverge(self._way_back.from_weights())
         else:
-            self._stop("finished", Sentence("all {n} epochs done", n=self._plan.epochs))
+            self._stop("finished", _all_done(self._plan.epochs))
 
     def _has_lost_weights(self) -> bool:
         return self._finite.first_lost(self._session) is not None
@@ -340,3 +341,9 @@ class TrainingLoop(Generic[OwnTask]):
             self._schedule.load_state(saved["schedule"])
         self.stopped, self.stopped_why = saved["stopped"], saved["stopped_why"]
         self.duration_s = saved["duration_s"]
+
+
+# Fits of one kind say the same.
+@lru_cache(maxsize=16)
+def _all_done(n: int) -> Sentence:
+    return Sentence("all {n} epochs done", n=n)

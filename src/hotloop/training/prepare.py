@@ -7,9 +7,10 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, UnsupportedError
 from hotloop.program.random import row_order
+from hotloop.quick import quick
 from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
 from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["PreparedModule", "prepare"]
 
 
+@quick
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PreparedModule(Prepared[Task]):
     """A torch module that can be trained."""
@@ -60,7 +63,7 @@ class PreparedModule(Prepared[Task]):
 
     def only_user(self) -> AbstractContextManager[None]:
         """Keep two threads from training one model at once."""
-        return _only_user(self.task.model)
+        return _OnlyUser(self.task.model)
 
     @property
     def module_name(self) -> str:
@@ -197,14 +200,21 @@ def _weight_dtype(inputs: torch.Tensor, model: ModelParts) -> torch.dtype:
 
 
 def _seed(settings: Settings) -> int:
-    import torch
-
     if settings.seed is not None:
         return operator.index(settings.seed)
     with _drawing:
-        drawn = int(torch.randint(0, (1 << 63) - 1, ()))
+        drawn = int(_number().random_(0, (1 << 63) - 1))
     earlier = None if settings.checkpoint is None else saved_seed(os.fspath(settings.checkpoint))
     return drawn if earlier is None else earlier
+
+
+@cache
+def _number() -> torch.Tensor:
+    """A number to draw into, which is sooner done than making one at each fit."""
+    import torch
+
+    with torch.inference_mode(False):
+        return torch.empty((), dtype=torch.int64, device="cpu")
 
 
 def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
@@ -236,15 +246,18 @@ _in_training: set[int] = set()
 _in_training_lock = threading.Lock()
 
 
-@contextmanager
-def _only_user(model: torch.nn.Module) -> Iterator[None]:
-    """Keep two threads from training one model at once."""
-    with _in_training_lock:
-        if id(model) in _in_training:
-            raise ArgumentError("this model is being trained by another thread", do="give each thread its own copy")
-        _in_training.add(id(model))
-    try:
-        yield
-    finally:
+class _OnlyUser:
+    """Keeps two threads from training one model at once."""
+
+    def __init__(self, model: torch.nn.Module):
+        self._model = model
+
+    def __enter__(self) -> None:
         with _in_training_lock:
-            _in_training.discard(id(model))
+            if id(self._model) in _in_training:
+                raise ArgumentError("this model is being trained by another thread", do="give each thread its own copy")
+            _in_training.add(id(self._model))
+
+    def __exit__(self, *raised: object) -> None:
+        with _in_training_lock:
+            _in_training.discard(id(self._model))

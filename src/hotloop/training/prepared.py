@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -99,7 +101,7 @@ class Prepared(ABC, Generic[OwnTask]):
         checkpoint = None
         if self.settings.checkpoint is not None:
             checkpoint = Checkpoint(os.fspath(self.settings.checkpoint), self.fingerprint(), self.seed)
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        started_at = _date(int(time.time()))
         with self.only_user():
             recorder = Recorder(self.task.steps_per_epoch, self.plan.record_every, self.shares())
             may_change = self.settings.engine == "auto"
@@ -144,7 +146,17 @@ def row_settings(X: Any, y: Any) -> dict[str, object]:
     """Return what a row of features and its target are, as settings list it."""
     return {
         "row_shape": list(X.shape[1:]),
-        "row_dtype": str(X.dtype).removeprefix("torch."),
+        "row_dtype": _dtype_name(X.dtype),
         "target_shape": list(y.shape[1:]),
-        "target_dtype": str(y.dtype).removeprefix("torch."),
+        "target_dtype": _dtype_name(y.dtype),
     }
+
+
+@lru_cache(maxsize=1)
+def _date(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat()
+
+
+@cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -12,6 +12,8 @@ __all__ = ["Recorder"]
 
 FloatArray = NDArray[np.float64]
 
+_NONE: FloatArray = np.empty(0)
+
 
 class Recorder:
     """Keeps epochs k, 2k, ... and the last.
@@ -37,15 +39,15 @@ class Recorder:
         self.epochs = 0
         self.last_loss = float("nan")
         self._steps_per_epoch, self._every, self._shares = steps_per_epoch, every, shares
-        self._open = np.empty(0)
+        self._open = _NONE
         self._losses: list[FloatArray] = []
         self._at: list[NDArray[np.int64]] = []
 
     def add(self, step_losses: FloatArray) -> None:
         """Take the losses of the next steps; a part of an epoch waits for the rest of it."""
         pending = np.concatenate([self._open, step_losses]) if len(self._open) else step_losses
-        n_epochs = len(pending) // self._steps_per_epoch
-        self._open = pending[n_epochs * self._steps_per_epoch :].copy()
+        n_epochs, n_open = divmod(len(pending), self._steps_per_epoch)
+        self._open = pending[-n_open:].copy() if n_open else _NONE
         if not n_epochs:
             return
         if self._steps_per_epoch == 1:
@@ -55,8 +57,8 @@ class Recorder:
             shares = np.stack([self._shares(epoch) for epoch in range(self.epochs, self.epochs + n_epochs)])
             epoch_losses = (steps * shares).sum(axis=1)
         first = self._every - 1 - self.epochs % self._every
-        self._losses.append(epoch_losses[first :: self._every].copy())
-        self._at.append(np.arange(self.epochs + 1 + first, self.epochs + n_epochs + 1, self._every))
+        self._losses.append(epoch_losses if self._every == 1 else epoch_losses[first :: self._every].copy())
+        self._at.append(np.arange(self.epochs + 1 + first, self.epochs + n_epochs + 1, self._every, dtype=np.int64))
         self.epochs += n_epochs
         self.last_loss = float(epoch_losses[-1])
 
@@ -66,24 +68,19 @@ class Recorder:
         if self.epochs and self.epochs % self._every:
             losses.append(np.array([self.last_loss]))
             at.append(np.array([self.epochs]))
-        empty: list[Any] = [np.empty(0)]
-        return np.concatenate(losses or empty), np.concatenate(at or empty).astype(np.int64)
+        return _joined(losses, np.float64), _joined(at, np.int64)
 
     def state(self) -> dict[str, Any]:
         """Return everything recorded so far, for a checkpoint."""
-        losses, at = (
-            np.concatenate([np.empty(0), *self._losses]),
-            np.concatenate([np.empty(0, int), *self._at]),
-        )
-        return {
-            "epochs": self.epochs,
-            "last_loss": self.last_loss,
-            "open": self._open,
-            "losses": losses,
-            "at": at,
-        }
+        losses, at = _joined(self._losses, np.float64), _joined(self._at, np.int64)
+        return {"epochs": self.epochs, "last_loss": self.last_loss, "open": self._open, "losses": losses, "at": at}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.epochs, self.last_loss, self._open = state["epochs"], state["last_loss"], state["open"]
         self._losses, self._at = [state["losses"]], [state["at"]]
+
+
+def _joined(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    # Most runs are one part.
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, dtype)])

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hotloop.quick import quick
+
 if TYPE_CHECKING:
     import torch
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["RunSettings", "Settings"]
 
 
+@quick
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunSettings:
     """What does not depend on how network, loss and optimizer are given; see :func:`hotloop.fit`."""
@@ -45,6 +48,7 @@ class RunSettings:
         return {name: getattr(self, name) for name in names}
 
 
+@quick
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Settings(RunSettings):
     """Everything about a run but the model and the rows it learns from; see :func:`hotloop.fit`."""
