@@ -248,13 +248,19 @@ class NativeSession:
             _set(group, "lr", rate)
 
 
+# memmove that keeps the GIL: letting go of it for a copy wakes whichever thread waits for it.
+_copy = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(
+    ctypes.cast(ctypes.memmove, ctypes.c_void_p).value
+)
+
+
 def _take(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> None:
     """Copy parameters' numbers to the weights of their names."""
     for name, parameter in weights.items():
         place, n_bytes = memory.places[name]
         if parameter.is_contiguous() and parameter.nbytes == n_bytes:
             # NumPy's view of a tensor takes longer than copying a small one.
-            ctypes.memmove(place, parameter.data_ptr(), n_bytes)
+            _copy(place, parameter.data_ptr(), n_bytes)
         else:
             memory.weight(name).reshape(parameter.shape)[...] = parameter.data.numpy()
 
@@ -266,7 +272,7 @@ def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> None:
             continue
         place, n_bytes = memory.places[name]
         if parameter.is_contiguous() and parameter.nbytes == n_bytes:
-            ctypes.memmove(parameter.data_ptr(), place, n_bytes)
+            _copy(parameter.data_ptr(), place, n_bytes)
         else:
             parameter.data.numpy()[...] = memory.weight(name).reshape(parameter.shape)
 
