@@ -75,7 +75,7 @@ def read_groups(optimizer: torch.optim.Optimizer, parameters: Sequence[torch.nn.
             continue
         where = f"{_name(optimizer)}, group {index}"
         rule = read_rule(where, group)
-        if isinstance(rule, Adam) and _is_coarse(group["lr"], own[0]):
+        if type(rule) is Adam and _is_coarse(group["lr"], own[0]):
             raise NotCaptured(
                 where, "lr is a float32 tensor, and torch rounds the steps of a float64 model", "use a float"
             )

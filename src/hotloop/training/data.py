@@ -217,7 +217,8 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
                 f"{name} is a {_name(value.dtype)} tensor of layout {value.layout}",
                 do="give dense real numbers",
             )
-        return value.detach() if value.requires_grad or type(value) is not torch.Tensor else value
+        plain = value.detach() if value.requires_grad or type(value) is not torch.Tensor else value
+        return plain.resolve_neg() if plain.is_neg() else plain
     array = _array(value, name)
     if array.dtype.kind not in "fiub":
         raise ArgumentError(

@@ -202,19 +202,22 @@ def _weight_dtype(inputs: torch.Tensor, model: ModelParts) -> torch.dtype:
 def _seed(settings: Settings) -> int:
     if settings.seed is not None:
         return operator.index(settings.seed)
+    number, drawn = _number()
     with _drawing:
-        drawn = int(_number().random_(0, (1 << 63) - 1))
+        number.random_(0, (1 << 63) - 1)
+        seed = int(drawn)
     earlier = None if settings.checkpoint is None else saved_seed(os.fspath(settings.checkpoint))
-    return drawn if earlier is None else earlier
+    return seed if earlier is None else earlier
 
 
 @cache
-def _number() -> torch.Tensor:
-    """A number to draw into, which is sooner done than making one at each fit."""
+def _number() -> tuple[torch.Tensor, NDArray[np.int64]]:
+    """A number to draw into, which is sooner done than making one at each fit; and the same as an array."""
     import torch
 
     with torch.inference_mode(False):
-        return torch.empty((), dtype=torch.int64, device="cpu")
+        number = torch.empty((), dtype=torch.int64, device="cpu")
+    return number, number.numpy()
 
 
 def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
