@@ -35,7 +35,8 @@ def quick(kind: _Class) -> _Class:
         raise TypeError(f"{kind.__qualname__} is not made of its arguments alone")
     scope: dict[str, Any] = {}
     parameters = []
-    for each in inspect.signature(kind.__init__).parameters.values():
+    given_init = vars(kind)["__init__"]
+    for each in inspect.signature(given_init).parameters.values():
         scope[f"default_{each.name}"] = each.default
         given = each.empty if each.default is each.empty else _Name(f"default_{each.name}")
         parameters.append(each.replace(annotation=each.empty, default=given))
@@ -46,11 +47,12 @@ def quick(kind: _Class) -> _Class:
             scope[f"make_{field.name}"] = field.default_factory
             value = f"make_{field.name}() if {field.name} is default_{field.name} else {field.name}"
         lines.append(f"    own[{field.name!r}] = {value}")
-    exec("\n".join(lines), scope)
-    own_init = scope["__init__"]
-    own_init.__qualname__, own_init.__module__ = f"{kind.__qualname__}.__init__", kind.__module__
-    own_init.__annotations__ = kind.__init__.__annotations__
-    kind.__init__ = own_init
+    # As dataclass itself makes its methods.
+    exec("\n".join(lines), scope)  # noqa: S102
+    made = scope["__init__"]
+    made.__qualname__, made.__module__ = f"{kind.__qualname__}.__init__", kind.__module__
+    made.__annotations__ = given_init.__annotations__
+    type.__setattr__(kind, "__init__", made)
     return kind
 
 

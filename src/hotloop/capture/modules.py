@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hotloop.capture.graph import Graph
-from hotloop.capture.plain import read_plain
+from hotloop.capture.plain import Plain
 from hotloop.capture.unaltered import check_no_global_hooks, check_parameters
 from hotloop.program.network import Network
 from hotloop.quick import quick
@@ -42,8 +42,8 @@ class Read:
     network: Network | None
 
 
-def read_model(model: torch.nn.Module, n_features: int, has_validation: bool) -> Read:
-    """Return what a model computes.
+def read_model(model: torch.nn.Module, plain: Plain | None, n_features: int, has_validation: bool) -> Read:
+    """Return what a model computes; ``plain`` is what :func:`hotloop.capture.plain.read_plain` made of it.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def read_model(model: torch.nn.Module, n_features: int, has_validation: bool) ->
         Naming the module that is not covered.
     """
     check_no_global_hooks()
-    plain = read_plain(model, n_features)
-    if plain is None or plain.graph is None or plain.is_compiled:
+    graph = None if plain is None or plain.is_compiled else plain.graph(n_features)
+    if plain is None or graph is None:
         from hotloop.capture.follow import follow
 
-        graph, evaluation, parameters = follow(model, n_features, has_validation)
-        return Read(graph, evaluation, parameters, check_parameters(model, parameters), None)
+        followed, evaluation, parameters = follow(model, n_features, has_validation)
+        return Read(followed, evaluation, parameters, check_parameters(model, parameters), None)
     element = check_parameters(model, plain.parameters)
     # Layers that are read so do the same in both modes.
-    return Read(plain.graph, plain.graph if has_validation else None, plain.parameters, element, plain.network)
+    return Read(graph, graph if has_validation else None, plain.parameters, element, plain.network)

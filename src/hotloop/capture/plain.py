@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hotloop.capture.activation import read_activation
 from hotloop.capture.graph import Graph, Node, Weight
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Plain", "read_plain"]
 
+# What a layer does, with which parameters, and its settings.
+_Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
+_Reader = Callable[[Any], "_Step | None"]
+# The same with the numbers of the parameters: what two networks of one structure have in common.
+_Numbered = tuple[str, tuple[int, ...], tuple[Any, ...]]
+
 
 @quick
 @dataclass(frozen=True, eq=False)
@@ -34,60 +40,70 @@ class Plain:
 
     Parameters
     ----------
+    modules : tuple of torch.nn.Module
+        The layers and the Sequentials around them, in the order of ``module.modules()``; each once.
     parameters : tuple of torch.nn.Parameter
         Each once, in the order of their first use.
-    graph : Graph, optional
-        What they compute from rows; the same object for the same layers. None where rows have another width, or would
-        themselves be changed.
-    network : Network, optional
-        The same as a layer spec, where the module is nothing more than that; its parameters in the order of these.
+    shapes : tuple of tuple of int
+        Those of the parameters.
+    steps : tuple of (str, tuple of int, tuple)
+        What each layer does, with which parameters, and its settings.
+    is_bare : bool
+        Whether the modules hold nothing but these layers and parameters.
+    is_spec : bool
+        Whether it is a single float32 Sequential, bare, with layers numbered from 0 on.
     is_compiled : bool
         Whether ``module.compile()`` was called on any: it computes the same, by other code.
     """
 
+    modules: tuple[torch.nn.Module, ...]
     parameters: tuple[torch.nn.Parameter, ...]
-    graph: Graph | None
-    network: network.Network | None
+    shapes: tuple[tuple[int, ...], ...]
+    steps: tuple[_Numbered, ...]
+    is_bare: bool
+    is_spec: bool
     is_compiled: bool
 
+    def graph(self, n_features: int) -> Graph | None:
+        """Return what the layers compute from rows of a width; the same object for the same layers.
 
-# What a layer does, with which parameters, and its settings.
-_Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
-_Reader = Callable[[Any], "_Step | None"]
-# The same with the numbers of the parameters: what two networks of one structure have in common.
-_Numbered = tuple[str, tuple[int, ...], tuple[Any, ...]]
+        None where they do not take such rows, or would change the rows themselves.
+        """
+        return _graph(n_features, self.shapes, self.steps)
+
+    @property
+    def network(self) -> network.Network | None:
+        """The same as a layer spec, where the module is nothing more than that; its parameters in the same order."""
+        return _spec(self.shapes, self.steps) if self.is_spec else None
 
 
-def read_plain(module: torch.nn.Module, n_features: int | None = None) -> Plain | None:
-    """Return a Sequential of covered layers, or a single one, or None for anything else.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    n_features : int, optional
-        Width of the rows; by default what the first linear layer takes.
-    """
+def read_plain(module: torch.nn.Module) -> Plain | None:
+    """Return a Sequential of covered layers, or a single one, or None for anything else."""
     import torch
 
-    layers: list[torch.nn.Module | None] = []
-    is_flat = _unfold(module, layers)
-    compiled, readers = is_compiled(module), _readers()
+    modules: list[torch.nn.Module | None] = []
+    is_spec = _unfold(module, modules)
+    is_bare, compiled, readers = True, False, _readers()
     numbers: dict[int, int] = {}
     parameters: list[torch.nn.Parameter] = []
     steps: list[_Numbered] = []
-    for layer in layers:
-        if layer is None:
+    for layer in modules:
+        if layer is None:  # torch cannot call it either
             return None
         kind = type(layer)
-        read = readers.get(kind)
-        # Someone may have given a class another forward.
-        if read is None or kind.forward.__module__ != kind.__module__:
-            return None
         if not is_untouched(layer):
             if rewiring(layer):
                 return None
             compiled = compiled or is_compiled(layer)
-            is_flat = is_flat and not _has_more(layer)
+            is_bare = is_bare and not _has_more(layer)
+        # Someone may have given a class another forward.
+        if kind.forward.__module__ != kind.__module__:
+            return None
+        if kind is torch.nn.Sequential:
+            continue
+        read = readers.get(kind)
+        if read is None:
+            return None
         step = read(layer)
         if step is None:
             return None
@@ -96,34 +112,37 @@ def read_plain(module: torch.nn.Module, n_features: int | None = None) -> Plain 
             if numbers.setdefault(id(parameter), len(parameters)) == len(parameters):
                 parameters.append(parameter)
         steps.append((op, tuple([numbers[id(parameter)] for parameter in own]), settings))
-    shapes = tuple([tuple(parameter.shape) for parameter in parameters])
-    graph, spec = _meaning(n_features, shapes, tuple(steps))
-    if not is_flat or {parameter.dtype for parameter in parameters} != {torch.float32}:
-        spec = None
-    return Plain(tuple(parameters), graph, spec, compiled)
+    return Plain(
+        modules=tuple(dict.fromkeys(cast("list[torch.nn.Module]", modules))),
+        parameters=tuple(parameters),
+        shapes=tuple([tuple(parameter.shape) for parameter in parameters]),
+        steps=tuple(steps),
+        is_bare=is_bare,
+        is_spec=is_spec and is_bare and {parameter.dtype for parameter in parameters} == {torch.float32},
+        is_compiled=compiled,
+    )
 
 
-def _unfold(module: torch.nn.Module, layers: list[torch.nn.Module | None]) -> bool:
-    """Append the layers of nested Sequentials in order, None where one is altered.
+def _unfold(module: torch.nn.Module, modules: list[torch.nn.Module | None]) -> bool:
+    """Append a module and, of Sequentials, those inside, in order.
 
-    Return whether it is a single one with children numbered from "0" on: they are not where some were named or removed.
+    Return whether it is a single Sequential with children numbered from "0" on: they are not where some were named or
+    removed.
     """
     import torch
 
+    modules.append(module)
     if type(module) is not torch.nn.Sequential:
-        layers.append(module)
         return False
-    if rewiring(module):
-        layers.append(None)
-    is_flat = not _has_more(module)
+    is_spec = True
     for index, (name, child) in enumerate(module._modules.items()):
         if type(child) is torch.nn.Sequential:
-            _unfold(child, layers)
-            is_flat = False
+            _unfold(child, modules)
+            is_spec = False
         else:
-            layers.append(child)
-            is_flat = is_flat and name == str(index)
-    return is_flat
+            modules.append(child)
+            is_spec = is_spec and name == str(index)
+    return is_spec
 
 
 def _has_more(module: torch.nn.Module) -> bool:
@@ -133,17 +152,7 @@ def _has_more(module: torch.nn.Module) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _meaning(
-    n_features: int | None, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]
-) -> tuple[Graph | None, network.Network | None]:
-    """Return what layers compute, as a graph and as a layer spec, where there are these."""
-    n_taken = next((shapes[indices[0]][1] for op, indices, _ in steps if op == "linear"), None)
-    return _graph(n_taken if n_features is None else n_features, shapes, steps), _spec(n_taken, shapes, steps)
-
-
-def _graph(n_features: int | None, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]) -> Graph | None:
-    if n_features is None:
-        return None
+def _graph(n_features: int, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]) -> Graph | None:
     nodes: list[Node] = []
     width = n_features
     for op, indices, settings in steps:
@@ -162,9 +171,9 @@ def _graph(n_features: int | None, shapes: tuple[tuple[int, ...], ...], steps: t
     return Graph(n_features, shapes, tuple(nodes), len(nodes), width)
 
 
-def _spec(
-    n_inputs: int | None, shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]
-) -> network.Network | None:
+@lru_cache(maxsize=256)
+def _spec(shapes: tuple[tuple[int, ...], ...], steps: tuple[_Numbered, ...]) -> network.Network | None:
+    n_inputs = next((shapes[indices[0]][1] for op, indices, _ in steps if op == "linear"), None)
     own = list(itertools.chain.from_iterable(indices for _, indices, _ in steps))
     layers = [_layer(op, [shapes[index] for index in indices], settings) for op, indices, settings in steps]
     # A spec shares no parameters.

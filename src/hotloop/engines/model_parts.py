@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hotloop.capture.plain import Plain, read_plain
 from hotloop.quick import quick
 
 if TYPE_CHECKING:
@@ -25,15 +26,21 @@ class ModelParts:
     parameters : tuple of torch.nn.Parameter
         In the order of ``model.parameters()``, as the modules are in that of ``model.modules()``.
     buffers : tuple of tensors
+    plain : Plain, optional
+        The same, where they are layers one after the other.
     """
 
     modules: tuple[torch.nn.Module, ...]
     parameters: tuple[torch.nn.Parameter, ...]
     buffers: tuple[torch.Tensor, ...]
+    plain: Plain | None
 
     @classmethod
     def of(cls, model: torch.nn.Module) -> ModelParts:
         """Return the parts of a model."""
+        plain = read_plain(model)
+        if plain is not None and plain.is_bare:
+            return cls(plain.modules, plain.parameters, (), plain)
         modules: dict[int, torch.nn.Module] = {}
         parameters: dict[int, torch.nn.Parameter] = {}
         buffers: dict[int, torch.Tensor] = {}
@@ -51,7 +58,7 @@ class ModelParts:
                     buffers[id(buffer)] = buffer
             if module._modules:
                 waiting += [child for child in reversed(module._modules.values()) if child is not None]
-        return cls(tuple(modules.values()), tuple(parameters.values()), tuple(buffers.values()))
+        return cls(tuple(modules.values()), tuple(parameters.values()), tuple(buffers.values()), plain)
 
     @property
     def dtype(self) -> torch.dtype:

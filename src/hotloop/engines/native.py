@@ -250,7 +250,7 @@ class NativeSession:
 
 # memmove that keeps the GIL: letting go of it for a copy wakes whichever thread waits for it.
 _copy = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(
-    ctypes.cast(ctypes.memmove, ctypes.c_void_p).value
+    ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
 )
 
 
@@ -313,7 +313,7 @@ def _captured(task: Task) -> Captured:
 
 
 def _capture(task: Task, *, anew: bool = False) -> Captured:
-    """Return the task as a program; ``anew`` where callbacks may have changed the loss, or labels in place."""
+    """Return the task as a program; ``anew`` where callbacks may have changed what is known of it."""
     row_loss = RowLoss.of(task.loss) if anew else task.row_loss
     X, y = task.training.X, task.training.y
     # All parameters are on one device, the optimizer's among them.
@@ -334,6 +334,7 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
         has_validation=task.validation is not None,
         ignores_labels=is_labels and _has_label(task, ignored, anew),
         clip_grad_norm=task.clip_grad_norm,
+        plain=None if anew or task.parts is None else task.parts.plain,
     )
 
 
