@@ -19,7 +19,6 @@ from hotloop.capture.unaltered import alteration
 from hotloop.program import losses
 from hotloop.program.build import Value
 from hotloop.program.types import Type
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +29,6 @@ TargetKind = Literal["labels", "numbers"]
 """What y holds: an integer class for each row, or real numbers in the shape of the model's output."""
 
 
-@quick
 @dataclass(frozen=True)
 class LossRule:
     """A loss without the arrays it holds.

@@ -9,7 +9,6 @@ from hotloop.capture.graph import Graph
 from hotloop.capture.plain import Plain
 from hotloop.capture.unaltered import check_no_global_hooks, check_parameters
 from hotloop.program.network import Network
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Read", "read_model"]
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Read:
     """A model as a graph.
 

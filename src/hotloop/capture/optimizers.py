@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.supported import OPTIMIZERS
 from hotloop.program.optimizers import Adam, OptimizerRule, Sgd
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +24,7 @@ __all__ = ["CapturedGroup", "read_groups", "read_rule_again", "read_slots", "wri
 _LAST_FLOAT32_STEP = 1 << 24
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class CapturedGroup:
     """Parameters that one update of the program changes.
 

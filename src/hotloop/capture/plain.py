@@ -19,7 +19,6 @@ from hotloop.capture.supported import ACTIVATIONS, Activation
 from hotloop.capture.unaltered import is_compiled, is_untouched, rewiring
 from hotloop.errors import ArgumentError
 from hotloop.program import network
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +32,7 @@ _Reader = Callable[[Any], "_Step | None"]
 _Numbered = tuple[str, tuple[int, ...], tuple[Any, ...]]
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Plain:
     """Layers one after the other.
 

@@ -16,7 +16,6 @@ from hotloop.capture.recipe import Recipe, write_program
 from hotloop.capture.refusal import NotCaptured
 from hotloop.program.network import Network
 from hotloop.program.program import Program
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Captured", "capture"]
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Captured:
     """A program and the tensors it is about.
 

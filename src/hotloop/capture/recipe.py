@@ -16,14 +16,12 @@ from hotloop.program.gradients import gradients
 from hotloop.program.optimizers import OptimizerRule, write_update
 from hotloop.program.program import Block, Program
 from hotloop.program.types import ROWS, Axis, Type
-from hotloop.quick import quick
 
 __all__ = ["Recipe", "write_program"]
 
 _ROLES = ("data", "weight", "fixed")
 
 
-@quick
 @dataclass(frozen=True)
 class Recipe:
     """What a program is written from.

@@ -14,7 +14,6 @@ from functools import lru_cache
 
 from hotloop.compiler.plan import BlockPlan, Kernel, Plan, Reduction
 from hotloop.compiler.target import Target
-from hotloop.quick import quick
 
 __all__ = ["CHUNK_BLOCKS", "RowsShape", "choose_tiles"]
 
@@ -33,7 +32,6 @@ _TRANSPOSITION = 96.0
 _CLEARLY_LESS = 0.85
 
 
-@quick
 @dataclass(frozen=True)
 class RowsShape:
     """What is known of the number of rows when compiling.

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from hotloop.compiler.layout import ARGUMENTS, FACTS, Layout
 from hotloop.compiler.link import Library
 from hotloop.program.program import Program
-from hotloop.quick import quick
 
 __all__ = ["CompiledProgram", "Memory", "Rows", "address_of"]
 
@@ -92,6 +91,17 @@ class CompiledProgram:
         """Bytes of one real number."""
         return np.dtype(_DTYPES[self.program.element]).itemsize
 
+    @cached_property
+    def slot_names(self) -> tuple[tuple[int, str], ...]:
+        """The optimizers' slots: number of the update, and name."""
+        return tuple(self.layout.slot_pointers(self.program))
+
+    @cached_property
+    def weight_places(self) -> tuple[tuple[str, int, int], ...]:
+        """Of each weight its name, the bytes before it and its own."""
+        starts, sizes, size_bytes = self.layout.weights, self.layout.sizes, self.size_bytes
+        return tuple((name, starts[name] * size_bytes, sizes[name] * size_bytes) for name in starts)
+
     def pieces(self, batch_rows: int) -> _Pieces:
         """Return how memory for batches of so many rows is cut; asked for at every fit."""
         chunk_rows = self.facts["chunk_rows"] or batch_rows
@@ -104,7 +114,7 @@ class CompiledProgram:
         layout, facts, dtype = self.layout, self.facts, np.dtype(_DTYPES[self.program.element])
         sizes: dict[Any, int] = {
             "weights": layout.n_weights,
-            **dict.fromkeys(layout.slot_pointers(self.program), layout.n_weights),
+            **dict.fromkeys(self.slot_names, layout.n_weights),
             "gradients": facts["n_flat"] + self.lanes,
             "fixed": layout.n_fixed,
             "numbers": facts["n_numbers"],
@@ -118,8 +128,7 @@ class CompiledProgram:
         return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.linked.address(name))
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Rows:
     """Rows as compiled code takes them: C-contiguous arrays of the program's element, labels int64.
 
@@ -153,8 +162,8 @@ class Memory:
     ----------
     weights : array
         Of all weights, laid out as ``compiled.layout`` says.
-    slots : list of dict of arrays
-        For each update the optimizer's slots by name, each laid out like the weights.
+    slots : dict of arrays
+        By number of the update and name of the slot, each laid out like the weights.
     words : dict of int
         The words of a call that point into this memory.
     places : dict of (int, int)
@@ -176,22 +185,16 @@ class Memory:
         self.compiled, self._pieces = compiled, compiled.pieces(batch_rows)
         self._numbers, address = self._pieces.take()
         self.weights = self._piece("weights")
-        self.slots: list[dict[str, Array]] = [
-            {name: self._piece((number, name)) for name in update.slots}
-            for number, update in enumerate(compiled.program.updates)
-        ]
+        self.slots = {slot: self._piece(slot) for slot in compiled.slot_names}
         # Slots come right after weights.
         self._lasting = self._numbers[: self._pieces.starts["gradients"]]
         starts, size_bytes = self._pieces.starts, compiled.size_bytes
-        pointers = [address + starts[slot] * size_bytes for slot in compiled.layout.slot_pointers(compiled.program)]
+        pointers = [address + starts[slot] * size_bytes for slot in compiled.slot_names]
         self._slot_pointers = (ctypes.c_int64 * len(pointers))(*pointers)
         self.words = {name: address + starts[name] * size_bytes for name in _OWN_WORDS}
         self.words["slots"] = ctypes.addressof(self._slot_pointers)
-        layout = compiled.layout
-        self.places = {
-            name: (address + start * size_bytes, layout.sizes[name] * size_bytes)
-            for name, start in layout.weights.items()
-        }
+        # Weights come first of all.
+        self.places = {name: (address + place, n_bytes) for name, place, n_bytes in compiled.weight_places}
         self.put_fixed(fixed)
 
     def _piece(self, name: Any) -> Array:
@@ -210,7 +213,7 @@ class Memory:
 
     def slot(self, update: int, slot: str, name: str) -> Array:
         """Return a view of one weight's slot, flat."""
-        return self._of(self.slots[update][slot], name)
+        return self._of(self.slots[update, slot], name)
 
     def _of(self, values: Array, name: str) -> Array:
         layout = self.compiled.layout

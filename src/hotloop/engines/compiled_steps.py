@@ -26,7 +26,6 @@ from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes
 from hotloop.program.optimizers import OptimizerRule
 from hotloop.program.random import row_order_half_bits, row_order_keys
-from hotloop.quick import quick
 
 __all__ = ["Batching", "CompiledSteps", "UpdateRule"]
 
@@ -39,8 +38,7 @@ _SURELY_FREE_BYTES = 32e6
 _EPOCHS_OF_KEYS = 512
 
 
-@quick
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Batching:
     """How epochs are cut into steps.
 
@@ -67,8 +65,7 @@ class Batching:
         return RowsShape.of(n_rows, None if self.is_full else self.batch_size, lanes)
 
 
-@quick
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class UpdateRule:
     """An optimizer's rule for one of the program's updates.
 

@@ -8,12 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hotloop.quick import quick
-
 __all__ = ["Epoch"]
 
 
-@quick
 @dataclass(frozen=True)
 class Epoch:
     """The steps of an epoch, each a range of positions in the epoch's row order.

@@ -15,7 +15,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from hotloop.capture.losses import loss_name, settings_of
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +54,7 @@ _SIMPLE_SETTINGS: Mapping[str, frozenset[str]] = {
 }
 
 
-@quick
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RowLoss:
     """A built-in loss, row by row.
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hotloop.capture.plain import Plain, read_plain
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelParts"]
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ModelParts:
     """What a model is made of, as it is now.
 

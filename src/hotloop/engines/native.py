@@ -29,7 +29,6 @@ from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite, learned
 from hotloop.errors import UnsupportedError
 from hotloop.program.network import Network
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -64,8 +63,7 @@ class NativeEngine:
         return NativeSession(task, captured, compiled, batching)
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Mark:
     """Where a session stood: a copy of its memory, and what the optimizer was set to."""
 

@@ -15,7 +15,6 @@ from hotloop.engines.epoch import Epoch
 from hotloop.engines.losses import RowLoss
 from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
-from hotloop.quick import quick
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "Task"]
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Rows:
     """Rows of data as tensors on one device.
 
@@ -91,8 +89,7 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(tensor.numpy(force=True))
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Task:
     """One training run, as an engine sees it.
 

@@ -15,7 +15,6 @@ from hotloop.errors import ArgumentError, OutputError
 from hotloop.files import as_path, write_atomically
 from hotloop.language import Sentence, _, pad, shown, translated
 from hotloop.program.network import Network
-from hotloop.quick import quick
 from hotloop.runs.json_values import to_json_value
 from hotloop.runs.save import save_run
 
@@ -40,7 +39,6 @@ _IN_WORDS = (
 )
 
 
-@quick
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """What a training run did and where it ended.

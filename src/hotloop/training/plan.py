@@ -7,14 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hotloop.quick import quick
 from hotloop.training.settings import RunSettings
 
 __all__ = ["Plan"]
 
 
-@quick
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Plan:
     """What training does besides advancing the session.
 

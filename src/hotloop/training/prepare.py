@@ -25,7 +25,6 @@ from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, UnsupportedError
 from hotloop.program.random import row_order
-from hotloop.quick import quick
 from hotloop.training.arguments import check_model_and_optimizer, check_schedule, check_settings
 from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
@@ -41,8 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["PreparedModule", "prepare"]
 
 
-@quick
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class PreparedModule(Prepared[Task]):
     """A torch module that can be trained."""
 

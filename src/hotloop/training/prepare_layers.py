@@ -28,7 +28,7 @@ from hotloop.training.settings import RunSettings
 __all__ = ["PreparedLayers", "prepare_layers"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class PreparedLayers(Prepared[LayersTask]):
     """A layer spec that can be trained."""
 

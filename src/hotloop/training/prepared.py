@@ -34,7 +34,7 @@ __all__ = ["Prepared", "row_settings"]
 OwnTask = TypeVar("OwnTask", bound=AnyTask)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class Prepared(ABC, Generic[OwnTask]):
     """A task with its plan, its engine and the reasons for them; each kind of task has a class of its own.
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hotloop.quick import quick
-
 if TYPE_CHECKING:
     import torch
 
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["RunSettings", "Settings"]
 
 
-@quick
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class RunSettings:
     """What does not depend on how network, loss and optimizer are given; see :func:`hotloop.fit`."""
 
@@ -44,12 +41,17 @@ class RunSettings:
     @property
     def numbers(self) -> dict[str, object]:
         """The settings that a saved run lists as they were given."""
-        names = ("epochs", "record_every", "validate_every", "patience", "clip_grad_norm", "threads")
-        return {name: getattr(self, name) for name in names}
+        return {
+            "epochs": self.epochs,
+            "record_every": self.record_every,
+            "validate_every": self.validate_every,
+            "patience": self.patience,
+            "clip_grad_norm": self.clip_grad_norm,
+            "threads": self.threads,
+        }
 
 
-@quick
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class Settings(RunSettings):
     """Everything about a run but the model and the rows it learns from; see :func:`hotloop.fit`."""
 
