@@ -7,9 +7,8 @@ Recognised as ``engines/losses.py`` recognises them: the classes of ``torch.nn``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -29,9 +28,8 @@ TargetKind = Literal["labels", "numbers"]
 """What y holds: an integer class for each row, or real numbers in the shape of the model's output."""
 
 
-@dataclass(frozen=True)
-class LossRule:
-    """A loss without the arrays it holds.
+class LossRule(NamedTuple):
+    """A loss without the arrays it holds; a tuple, since it is looked up at every fit.
 
     Parameters
     ----------

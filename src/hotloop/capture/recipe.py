@@ -5,8 +5,9 @@ Fitting a thousand networks of one structure writes one program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from hotloop.capture.forward import Inputs, write_forward
 from hotloop.capture.graph import Graph
@@ -22,9 +23,8 @@ __all__ = ["Recipe", "write_program"]
 _ROLES = ("data", "weight", "fixed")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a program is written from.
+class Recipe(NamedTuple):
+    """What a program is written from; a tuple, since it is looked up at every fit.
 
     Parameters
     ----------

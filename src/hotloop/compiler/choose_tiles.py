@@ -9,8 +9,9 @@ more than the products: then lanes are features of one operand, which is transpo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from hotloop.compiler.plan import BlockPlan, Kernel, Plan, Reduction
 from hotloop.compiler.target import Target
@@ -32,9 +33,8 @@ _TRANSPOSITION = 96.0
 _CLEARLY_LESS = 0.85
 
 
-@dataclass(frozen=True)
-class RowsShape:
-    """What is known of the number of rows when compiling.
+class RowsShape(NamedTuple):
+    """What is known of the number of rows when compiling; a tuple, since it is looked up at every fit.
 
     Parameters
     ----------
