@@ -106,10 +106,14 @@ def read_plain(module: torch.nn.Module) -> Plain | None:
         if step is None:
             return None
         op, own, settings = step
+        indices = []
         for parameter in own:
-            if numbers.setdefault(id(parameter), len(parameters)) == len(parameters):
+            index = numbers.get(id(parameter))
+            if index is None:
+                index = numbers[id(parameter)] = len(parameters)
                 parameters.append(parameter)
-        steps.append((op, tuple([numbers[id(parameter)] for parameter in own]), settings))
+            indices.append(index)
+        steps.append((op, tuple(indices), settings))
     return Plain(
         modules=tuple(dict.fromkeys(cast("list[torch.nn.Module]", modules))),
         parameters=tuple(parameters),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hotloop.capture.plain import Plain, read_plain
@@ -58,7 +59,7 @@ class ModelParts:
                 waiting += [child for child in reversed(module._modules.values()) if child is not None]
         return cls(tuple(modules.values()), tuple(parameters.values()), tuple(buffers.values()), plain)
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         """That of the first parameter that holds real numbers."""
         import torch
