@@ -246,6 +246,19 @@ def test_the_floor_does_not_multiply_what_is_looked_up():
     assert floor_of(task, None, core, cache_bytes=1 << 20).flop == 6 * 20 * (8 * 3 + 3)
 
 
+def test_the_floor_counts_convolutions_where_they_are_done_and_numbers_as_long_as_they_are():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv1d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(24, 3))
+    model, X = model.double(), torch.randn(20, 1, 8, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    task = Loop("wave", model, X, torch.randint(3, (20,)), torch.nn.CrossEntropyLoss(), optimizer, 10).prepare().task
+    core = hotloop.hardware.Measured("1 core", gflop_per_s=100.0, bandwidth_gb_per_s=10.0)
+    floor = floor_of(task, None, core, cache_bytes=1)
+    # Each of the convolution's 12 weights is used at 6 places.
+    assert floor.flop == 6 * 20 * (12 * 6 + 24 * 3)
+    assert floor.traffic_bytes == 20 * (8 * 8 + 8) + 2 * 8 * (12 + 4 + 24 * 3 + 3)
+
+
 @pytest.mark.parametrize(
     ("first", "said"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hotloop.engines.step_size import step_flop
 from hotloop.insight.explanation import Floor
+from hotloop.insight.preserve import preserved
 from hotloop.program.ops import OPS
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["floor_of", "program_flop"]
 
-_BYTES = 4
 _CACHE_BYTES_IF_UNKNOWN = 1 << 20
 
 
@@ -29,26 +29,40 @@ def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: i
     ----------
     task : Task
     program : Program, optional
-        The step, where it can be captured: then every operation is counted. Else the products of dense layers are.
+        The step, where it can be captured: then every operation is counted. Else products are, of matrices and
+        convolutions, by calling the model with two rows.
     core : Measured
         What one core reaches.
     cache_bytes : int, optional
         What its cache holds: a run's data that fits need not be fetched again in each step.
     """
     rows = min(task.batch_size, len(task.training))
-    sizes = [parameter.numel() for parameter in task.model.parameters()]
-    flop = step_flop(rows, _multiplied(task.model)) if program is None else program_flop(program, rows)
+    weight_bytes = sum(parameter.nbytes for parameter in task.model.parameters())
+    flop = step_flop(rows, 1) * _products_of_a_row(task) if program is None else program_flop(program, rows)
     slots = 0 if program is None else max((len(update.slots) for update in program.updates), default=0)
     row_bytes = task.training.size_bytes / len(task.training)
     # Weights and slots are read and written, rows are read.
-    traffic_bytes = rows * row_bytes + 2.0 * _BYTES * sum(sizes) * (1 + slots)
-    whole_bytes = task.training.size_bytes + _BYTES * sum(sizes) * (1 + slots)
+    traffic_bytes = rows * row_bytes + 2.0 * weight_bytes * (1 + slots)
+    whole_bytes = task.training.size_bytes + weight_bytes * (1 + slots)
     if whole_bytes <= (cache_bytes or _CACHE_BYTES_IF_UNKNOWN):
         traffic_bytes = 0.0
     gflop_per_s, gb_per_s = core.gflop_per_s or math.inf, core.bandwidth_gb_per_s or math.inf
     arithmetic_us, traffic_us = flop / gflop_per_s / 1e3, traffic_bytes / gb_per_s / 1e3
     us = max(arithmetic_us, traffic_us)
     return Floor(flop, traffic_bytes, arithmetic_us, traffic_us, us, gflop_per_s, gb_per_s)
+
+
+def _products_of_a_row(task: Task) -> float:
+    """Return how many multiplications each row takes at least on its way through the model."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    rows = task.training.X[:2].to(next(task.model.parameters()).device)
+    with preserved(task.model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        task.model(rows)
+    # Counted are those that torch does by matrix products and convolutions, an addition with each.
+    counted: float = counter.get_total_flops() / 2 / len(rows)
+    return max(counted, _multiplied(task.model))
 
 
 def _multiplied(model: torch.nn.Module) -> int:
