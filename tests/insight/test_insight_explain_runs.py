@@ -99,6 +99,12 @@ def test_clipping_weights_of_rows_and_drop_last_belong_to_the_step():
     assert "clip" in {line.name for line in ledger.lines}
 
 
+def test_the_threads_of_the_run_are_those_of_the_step():
+    loop = loop_of_run(fitted(classifier(), torch.nn.CrossEntropyLoss(), threads=2))
+    assert loop.prepare().task.threads == 2
+    assert loop.prepare(threads=1).task.threads == 1
+
+
 def test_in_order_stays_in_order():
     loop = loop_of_run(fitted(classifier(), torch.nn.CrossEntropyLoss(), batch_size=8, shuffle=False))
     assert not loop.prepare().task.shuffle

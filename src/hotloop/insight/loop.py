@@ -61,6 +61,8 @@ class Loop:
     drop_last : bool
     sample_weight : array of shape (rows,), optional
     clip_grad_norm : float, optional
+    threads : int, optional
+        Those that are used where no number is asked for.
     notes : tuple of str
         What the loop leaves out of the run that is asked about, a sentence each.
     """
@@ -77,6 +79,7 @@ class Loop:
     drop_last: bool = False
     sample_weight: Any = None
     clip_grad_norm: float | None = None
+    threads: int | None = None
     notes: tuple[str, ...] = ()
 
     def prepare(self, *, engine: str = "eager", device: str = "cpu", threads: int | None = None) -> PreparedModule:
@@ -95,7 +98,7 @@ class Loop:
             clip_grad_norm=self.clip_grad_norm,
             device=device,
             engine=engine,
-            threads=threads,
+            threads=self.threads if threads is None else threads,
             seed=0,
             progress=False,
         )

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["loop_of_run"]
 
-_NEEDED = {"rows", "row_shape", "row_dtype", "target_shape", "target_dtype", "weighted", "drop_last", "clip_grad_norm"}
+_NEEDED = {
+    "rows",
+    "row_shape",
+    "row_dtype",
+    "target_shape",
+    "target_dtype",
+    "weighted",
+    "drop_last",
+    "clip_grad_norm",
+    "threads",
+}
 
 
 def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[..., Any] | None = None) -> Loop:
@@ -69,6 +79,7 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[.
         drop_last=settings["drop_last"],
         sample_weight=torch.ones(len(X)) if settings["weighted"] else None,
         clip_grad_norm=settings["clip_grad_norm"],
+        threads=settings["threads"],
     )
     return loop if settings["schedule"] is None else replace(loop, notes=(_without_schedule(loop, settings),))
 
