@@ -105,6 +105,25 @@ def test_the_threads_of_the_run_are_those_of_the_step():
     assert loop.prepare(threads=1).task.threads == 1
 
 
+def test_an_optimizer_of_several_groups_is_said_to_be_measured_as_one():
+
+    def one_group_each(parameters, lr):
+        return torch.optim.SGD([{"params": [one], "lr": lr / (n + 1)} for n, one in enumerate(parameters)])
+
+    loop = loop_of_run(fitted(classifier(), torch.nn.CrossEntropyLoss(), optimizer=one_group_each))
+    assert "had 4 groups" in loop.notes[0]
+    assert [group["lr"] for group in loop.optimizer.param_groups] == [0.01]
+
+
+def test_an_optimizer_that_is_only_called_like_one_of_torch_is_not_rebuilt():
+    class SGD(torch.optim.SGD):
+        pass
+
+    run = fitted(classifier(), torch.nn.CrossEntropyLoss(), optimizer=SGD)
+    with pytest.raises(ArgumentError, match="the optimizer SGD cannot be rebuilt"):
+        loop_of_run(run)
+
+
 def test_in_order_stays_in_order():
     loop = loop_of_run(fitted(classifier(), torch.nn.CrossEntropyLoss(), batch_size=8, shuffle=False))
     assert not loop.prepare().task.shuffle

@@ -81,7 +81,16 @@ def loop_of_run(run: Run, model: torch.nn.Module | None = None, loss: Callable[.
         clip_grad_norm=settings["clip_grad_norm"],
         threads=settings["threads"],
     )
-    return loop if settings["schedule"] is None else replace(loop, notes=(_without_schedule(loop, settings),))
+    notes = []
+    if settings["schedule"] is not None:
+        notes.append(_without_schedule(loop, settings))
+    if (n_groups := settings.get("optimizer_groups", 1)) > 1:
+        notes.append(
+            Sentence(
+                "The optimizer had {n} groups of parameters; the measured step has one, set like the first.", n=n_groups
+            )
+        )
+    return replace(loop, notes=tuple(notes))
 
 
 def _module(run: Run) -> torch.nn.Module:
@@ -145,7 +154,7 @@ def _optimizer(settings: Mapping[str, Any], model: torch.nn.Module) -> torch.opt
 
     name = settings["optimizer"]
     kind = getattr(torch.optim, name, None)
-    if not isinstance(kind, type):
+    if not isinstance(kind, type) or settings.get("optimizer_module", kind.__module__) != kind.__module__:
         raise ArgumentError(
             Sentence("the optimizer {name} cannot be rebuilt from what the run holds", name=name),
             why=Sentence("it is none of torch's own"),

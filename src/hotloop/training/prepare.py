@@ -81,6 +81,8 @@ class PreparedModule(Prepared[Task]):
             "loss": loss_name(task.loss),
             **{f"loss_{name}": value for name, value in loss_settings(task.loss).items()},
             "optimizer": type(task.optimizer).__name__,
+            "optimizer_module": type(task.optimizer).__module__,
+            "optimizer_groups": len(task.optimizer.param_groups),
             **numbers,
             "batch_size": task.batch_size,
             "rows": len(task.training),
