@@ -21,6 +21,12 @@ _REACH = 10.0
 # Activations whose derivative jumps where its argument is zero, so that rounding may choose the other side.
 _KINKS = {_F.relu, _F.leaky_relu, _F.elu, _F.softplus}
 
+# What their derivatives are added up from, of their result.
+_SATURATING = {
+    **dict.fromkeys((torch.tanh, torch.Tensor.tanh, _F.tanh), lambda y: 1 + y * y),
+    **dict.fromkeys((torch.sigmoid, torch.Tensor.sigmoid, _F.sigmoid), lambda y: y * (1 + y)),
+}
+
 _PRODUCTS = {torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm, torch.Tensor.__matmul__}
 _MULTIPLY = {torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__}
 _DIVIDE = {torch.div, torch.Tensor.div, torch.Tensor.__truediv__}
@@ -82,6 +88,25 @@ class _Quotient(torch.autograd.Function):
         return g * size_b / b / b, g * (size_a + 2 * a.abs() * size_b / b) / b / b, None, None
 
 
+class _Saturating(torch.autograd.Function):
+    """A function whose derivative is computed from its result: ``1 - y^2`` is added up from 1 and ``y^2``.
+
+    Of a tanh of 0.99999, its last digit makes a derivative of 2e-5 that is known to 1e-11.
+    """
+
+    @staticmethod
+    def forward(context, x, func):
+        y = func(x)
+        context.save_for_backward(y)
+        context.terms = _SATURATING[func]
+        return y
+
+    @staticmethod
+    def backward(context, g):
+        (y,) = context.saved_tensors
+        return g.abs() * context.terms(y), None
+
+
 class _Absolute(torch.autograd.Function):
     """The identity, whose gradient is absolute."""
 
@@ -137,7 +162,10 @@ class _Mode(TorchFunctionMode):
         rows = next((arg.shape for arg in _tensors(args) if arg.dim() == 2), None)
         if rows is not None and func in _MULTIPLY | _DIVIDE | _DIVIDE_BY:
             return self._of_two(func, *args, rows)
-        y = func(*(self._watched(arg, rows) for arg in args), **kwargs)
+        if func in _SATURATING and rows is not None:
+            y = _Saturating.apply(self._watched(args[0], rows), func)
+        else:
+            y = func(*(self._watched(arg, rows) for arg in args), **kwargs)
         if isinstance(y, torch.Tensor) and y.requires_grad and y.dim() == 2:
             self._known(y, torch.maximum(self._size(func, args, kwargs, y.detach()), y.detach().abs()))
         return y

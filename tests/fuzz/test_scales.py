@@ -43,6 +43,35 @@ _OVERFLOWS = Case(
 )
 
 
+# A tanh of nearly 1: eager torch takes its square from 1, too, after another last digit.
+_SATURATES = Case(
+    n_features=44,
+    widths=((16, False), (2, False), (1, False), (2, False)),
+    activations=(("ReLU", ()), ("Tanh", ()), ("ReLU", ())),
+    loss_settings=(("reduction", "sum"),),
+    optimizer="Adam",
+    groups=(
+        (
+            ("lr", 0.1),
+            ("weight_decay", 0.1),
+            ("maximize", True),
+            ("amsgrad", True),
+            ("betas", (0.5, 0.9)),
+            ("decoupled_weight_decay", True),
+        ),
+    ),
+    schedule=True,
+    weighted=True,
+    rows=1,
+    shuffle=False,
+    dtype="float64",
+)
+
+
+def test_no_mismatch_where_a_derivative_is_taken_from_one():
+    check_steps(_SATURATES)
+
+
 def test_no_mismatch_where_digits_are_lost_on_both_sides():
     check_steps(_CANCELS)
 
