@@ -16,6 +16,7 @@ __all__ = ["array_bytes", "duration_together_s", "measure_cpu"]
 _MIB = 1 << 20
 _REPEATS = 5
 _FMA_DURATION_S = 0.05
+_SHORT_RUNS = 50
 
 
 def measure_cpu(cpu: Cpu, available_bytes: int | None) -> tuple[Measured, ...]:
@@ -87,11 +88,15 @@ def _gflop_per_s(loop: FmaLoop, threads: int) -> float:
     def duration_s(iterations: int) -> float:
         return duration_together_s([lambda: loop.run(iterations)] * threads)
 
+    # Threads start some microseconds apart, which a long run makes little of. One alone does better in many short runs:
+    # beside other work some of them still have the core for themselves.
+    pieces = _SHORT_RUNS if threads == 1 else 1
+    run_s, repeats = _FMA_DURATION_S / pieces, _REPEATS * pieces
     iterations = 10_000
-    while (once_s := duration_s(iterations)) < _FMA_DURATION_S / 4:
+    while (once_s := duration_s(iterations)) < run_s / 4:
         iterations *= 4
-    iterations = max(1, round(iterations * _FMA_DURATION_S / once_s))
-    best_s = min(duration_s(iterations) for _ in range(_REPEATS))
+    iterations = max(1, round(iterations * run_s / once_s))
+    best_s = min(duration_s(iterations) for _ in range(repeats))
     return threads * iterations * loop.flop_per_iteration / best_s / 1e9
 
 
