@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -100,6 +101,7 @@ def test_threads_work_side_by_side_and_the_longest_counts():
 def quick(monkeypatch):
     monkeypatch.setattr(measure_cpu, "_FMA_DURATION_S", 0.002)
     monkeypatch.setattr(measure_cpu, "_REPEATS", 1)
+    monkeypatch.setattr(measure_cpu, "_SHORT_RUNS", 1)
     monkeypatch.setattr(measure_cpu, "array_bytes", lambda cpu, available: MIB)
     monkeypatch.setattr(measure_torch, "_BATCHES", 3)
 
@@ -124,6 +126,16 @@ def test_the_figures_of_a_cpu_are_work_over_time(quick, monkeypatch):
     assert two.gflop_per_s == pytest.approx(2 * flop / 0.5 / 1e9)
     # Each byte is read once and written once, whoever does it.
     assert one.bandwidth_gb_per_s == two.bandwidth_gb_per_s == pytest.approx(2 * MIB / 0.5 / 1e9)
+
+
+def test_one_undisturbed_moment_is_enough_for_the_peak_of_a_core(quick, monkeypatch):
+    monkeypatch.setattr(measure_cpu, "_FMA_DURATION_S", 4.0)
+    monkeypatch.setattr(measure_cpu, "_SHORT_RUNS", 8)
+    # The first run says how long one shall be. Of those that follow, all but one wait for other work.
+    durations_s = itertools.chain([0.5, 0.9, 0.8, 0.5], itertools.repeat(1.5))
+    monkeypatch.setattr(measure_cpu, "duration_together_s", lambda works: next(durations_s))
+    one, _ = measure_cpu.measure_cpu(a_cpu(simd_bits=128, l3_bytes=1), None)
+    assert one.gflop_per_s == pytest.approx(10_000 * compile_fma_loop(128).flop_per_iteration / 0.5 / 1e9)
 
 
 def test_the_figures_of_torch_are_work_over_time(quick, monkeypatch):
