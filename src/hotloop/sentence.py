@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 __all__ = ["Sentence", "clauses", "counted", "from_json", "sentences", "to_json"]
@@ -50,8 +49,6 @@ def counted(singular: str, plural: str, n: int, **values: object) -> Sentence:
     return Sentence(singular if n == 1 else plural, n=n, **values)
 
 
-# Fits of one kind say the same.
-@lru_cache(maxsize=256, typed=True)
 def clauses(*parts: str) -> str:
     """Join clauses by semicolons; whichever of them are sentences stay so."""
     joined = parts[0]

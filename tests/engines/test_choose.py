@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.engines import choose
-from hotloop.engines.model_parts import ModelParts
 from hotloop.errors import UnsupportedError
 
 

@@ -118,7 +118,7 @@ def read_loss(
         If the loss, or one of its settings, is not covered.
     """
     row, settings = _recognise(loss)
-    where = f"the loss {_named(loss)}"
+    where = f"the loss {_described(loss)}"
     if settings["reduction"] not in ("mean", "sum"):
         raise NotCaptured(where, f"its reduction is {settings['reduction']!r}", 'use reduction="mean" or "sum"')
     if row.module == "CrossEntropyLoss":
@@ -155,7 +155,7 @@ def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
         row = None
     if row is None:
         do = "use one of " + ", ".join(row.module for row in LOSSES)
-        raise NotCaptured(f"the loss {_named(loss)}", "it is none that programs are written for", do)
+        raise NotCaptured(f"the loss {_described(loss)}", "it is none that programs are written for", do)
     given = loss.keywords if type(loss) is partial else {}
     unknown = sorted(set(given) - set(row.defaults))
     if unknown or (type(loss) is partial and loss.args):
@@ -191,7 +191,7 @@ def loss_name(loss: Callable[..., Any]) -> str:
     return str(getattr(loss, "__name__", type(loss).__name__))
 
 
-def _named(loss: Callable[..., Any]) -> str:
+def _described(loss: Callable[..., Any]) -> str:
     return f"partial of {loss_name(loss)}" if isinstance(loss, partial) else loss_name(loss)
 
 

@@ -89,20 +89,18 @@ def read_plain(module: torch.nn.Module) -> Plain | None:
         if layer is None:  # torch cannot call it either
             return None
         kind = type(layer)
+        if kind not in readers or not _has_own_forward(kind):
+            return None
         if not is_untouched(layer):
             if rewiring(layer):
                 return None
             compiled = compiled or is_compiled(layer)
             is_bare = is_bare and not _has_more(layer)
-        # Someone may have given a class another forward.
-        if kind.forward.__module__ != kind.__module__:
-            return None
+        if kind is not torch.nn.Linear and layer.__dict__["_parameters"]:
+            is_bare = False
         if kind is torch.nn.Sequential:
             continue
-        read = readers.get(kind)
-        if read is None:
-            return None
-        step = read(layer)
+        step = readers[kind](layer)
         if step is None:
             return None
         op, own, settings = step
@@ -147,10 +145,23 @@ def _unfold(module: torch.nn.Module, modules: list[torch.nn.Module | None]) -> b
     return is_spec
 
 
+def _has_own_forward(kind: type[torch.nn.Module]) -> bool:
+    """Whether a class of torch's has the forward that torch gave it: someone may have put another there."""
+    code = getattr(kind.forward, "__code__", None)
+    return (
+        code is not None
+        and code.co_qualname == f"{kind.__name__}.forward"
+        and kind.forward.__module__ == kind.__module__
+    )
+
+
 def _has_more(module: torch.nn.Module) -> bool:
-    """Whether a module's state is more than its parameters."""
+    """Whether a module's state is more than its parameters, and the layers of a Sequential."""
+    import torch
+
     own = module.__dict__
-    return bool(own["_buffers"] or own["_state_dict_hooks"] or own["_state_dict_pre_hooks"])
+    children = own["_modules"] and type(module) is not torch.nn.Sequential
+    return bool(children or own["_buffers"] or own["_state_dict_hooks"] or own["_state_dict_pre_hooks"])
 
 
 @lru_cache(maxsize=256)
@@ -205,6 +216,7 @@ def _readers() -> Mapping[type, _Reader]:
 
     of_activations = {getattr(torch.nn, row.module): _activation(row) for row in ACTIVATIONS}
     return {
+        torch.nn.Sequential: lambda layers: None,
         torch.nn.Linear: _linear,
         torch.nn.Identity: lambda layer: ("identity", (), ()),
         torch.nn.Flatten: _flatten,

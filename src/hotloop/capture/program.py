@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from hotloop.capture.losses import TargetKind, read_loss
+from hotloop.capture.model_parts import ModelParts
 from hotloop.capture.modules import read_model
 from hotloop.capture.optimizers import CapturedGroup, read_groups
-from hotloop.capture.plain import Plain, read_plain
 from hotloop.capture.recipe import Recipe, write_program
 from hotloop.capture.refusal import NotCaptured
 from hotloop.program.network import Network
@@ -62,7 +62,7 @@ def capture(
     has_validation: bool,
     ignores_labels: bool,
     clip_grad_norm: float | None,
-    plain: Plain | None = None,
+    parts: ModelParts | None = None,
 ) -> Captured:
     """Return the program of training ``model``; nothing is changed, and nothing observable runs.
 
@@ -82,8 +82,8 @@ def capture(
         Whether y has the label that the loss ignores.
     clip_grad_norm : float, optional
         Largest norm of all gradients together.
-    plain : Plain, optional
-        What was read of the model just now.
+    parts : ModelParts, optional
+        Those of the model, read just now.
 
     Raises
     ------
@@ -95,7 +95,8 @@ def capture(
     A plain ``nn.Sequential`` whose structure was captured before costs some 50 microseconds.
     """
     _check_surroundings()
-    read = read_model(model, plain or read_plain(model), n_features, has_validation)
+    parts = parts or ModelParts.of(model)
+    read = read_model(model, parts.plain, n_features, has_validation)
     rule, fixed = read_loss(loss, target, read.graph.n_outputs, read.element, ignores_labels)
     groups = read_groups(optimizer, read.parameters)
     if not groups:

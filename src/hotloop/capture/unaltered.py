@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn
 
 from hotloop.capture.refusal import NotCaptured
+from hotloop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +74,8 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
     ------
     NotCaptured
         If one is no plain tensor of that element, has hooks, or shares memory with another.
+    ArgumentError
+        If one has no memory.
     """
     import torch
 
@@ -91,6 +94,11 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
         if not parameter.numel():
             _refuse(model, parameter, "it holds no numbers", "leave the layer out")
         start = parameter.data_ptr()
+        if not start:
+            # torch itself crashes on it.
+            raise ArgumentError(f"the parameter '{_name(model, parameter)}' has no memory", do="load its numbers first")
+        if parameter.is_neg():
+            _refuse(model, parameter, "it is a view that negates its numbers", "use parameter.resolve_neg()")
         n_bytes = parameter.nbytes if parameter.is_contiguous() else _extent_bytes(parameter)
         places.append((start, start + n_bytes, parameter))
     places.sort(key=lambda place: place[:2])
@@ -106,5 +114,8 @@ def _extent_bytes(parameter: torch.nn.Parameter) -> int:
 
 
 def _refuse(model: torch.nn.Module, parameter: torch.nn.Parameter, why: str, instead: str) -> NoReturn:
-    name = next((name for name, own in model.named_parameters() if own is parameter), "?")
-    raise NotCaptured(f"the parameter '{name}'", why, instead)
+    raise NotCaptured(f"the parameter '{_name(model, parameter)}'", why, instead)
+
+
+def _name(model: torch.nn.Module, parameter: torch.nn.Parameter) -> str:
+    return next((name for name, own in model.named_parameters() if own is parameter), "?")

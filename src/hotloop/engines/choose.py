@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.eager import EagerEngine
 from hotloop.engines.interface import Engine
-from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.native import NativeEngine
 from hotloop.engines.step_size import FLOP_WORTH_A_SECOND_THREAD, step_flop, why_too_small
 from hotloop.engines.task import Task

@@ -8,7 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Epoch"]
+__all__ = ["Epoch", "n_steps"]
+
+
+def n_steps(n_rows: int, batch_size: int, drop_last: bool) -> int:
+    """Return the updates in one epoch."""
+    return n_rows // batch_size if drop_last else -(-n_rows // batch_size)
 
 
 @dataclass(frozen=True)
@@ -31,17 +36,12 @@ class Epoch:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """First position of each step."""
-        return tuple(self._starts)
+        return tuple(range(0, self.n_steps * self.batch_size, self.batch_size))
 
     @property
     def n_steps(self) -> int:
         """Updates in one epoch."""
-        return len(self._starts)
-
-    @property
-    def _starts(self) -> range:
-        stop = self.n_rows - self.batch_size + 1 if self.drop_last else self.n_rows
-        return range(0, stop, self.batch_size)
+        return n_steps(self.n_rows, self.batch_size, self.drop_last)
 
     def batch(self, step: int) -> tuple[int, int]:
         """Return the positions, from and to, that a step takes."""

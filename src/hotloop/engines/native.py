@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.capture import Captured, CapturedGroup, NotCaptured, capture, read_slots, write_slots
+from hotloop.capture.model_parts import ModelParts
 from hotloop.capture.optimizers import read_rule_again
 from hotloop.compiler.code_size import check_code_size
 from hotloop.compiler.compiled import CompiledProgram, Memory
@@ -24,7 +25,6 @@ from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.engines.interface import FloatArray, State
 from hotloop.engines.losses import RowLoss
-from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite, learned
 from hotloop.errors import UnsupportedError
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["NativeEngine", "NativeSession"]
+
+
+# Above all labels that are not negative.
+_ANY_LABEL = 1 << 63
 
 
 class NativeEngine:
@@ -171,7 +175,7 @@ class NativeSession:
             return
         self._is_published = True
         memory, weights = self._steps.memory, self._captured.weights
-        _give(memory, weights)
+        _give(memory, weights, self._pointers)
         for parameter in weights.values():
             # The gradients of the last step are not kept; older ones would be mistaken for them.
             parameter.grad = None
@@ -202,7 +206,7 @@ class NativeSession:
     def _take(self) -> None:
         """Take weights and slots from model and optimizer."""
         memory = self._steps.memory
-        _take(memory, self._captured.weights)
+        self._pointers = _take(memory, self._captured.weights)
         self._adopted_at = self.step
         self._is_published = True
         for number, group in enumerate(self._groups):
@@ -252,25 +256,31 @@ _copy = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, cty
 )
 
 
-def _take(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> None:
-    """Copy parameters' numbers to the weights of their names."""
+def _take(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> dict[str, int]:
+    """Copy parameters' numbers to the weights of their names; return where the parameters' memory is."""
+    pointers = {}
     for name, parameter in weights.items():
         place, n_bytes = memory.places[name]
-        if parameter.is_contiguous() and parameter.nbytes == n_bytes:
+        pointers[name] = parameter.data_ptr()
+        if parameter.is_contiguous():
             # NumPy's view of a tensor takes longer than copying a small one.
-            _copy(place, parameter.data_ptr(), n_bytes)
+            _copy(place, pointers[name], n_bytes)
         else:
             memory.weight(name).reshape(parameter.shape)[...] = parameter.data.numpy()
+    return pointers
 
 
-def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> None:
-    """Copy weights' numbers to the parameters that are trained."""
+def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter], pointers: Mapping[str, int]) -> None:
+    """Copy weights' numbers to the parameters that are trained.
+
+    A parameter that somebody has given other memory since it was taken is left alone: nobody knows of what it is now.
+    """
     for name, parameter in weights.items():
-        if not parameter.requires_grad:
-            continue
         place, n_bytes = memory.places[name]
-        if parameter.is_contiguous() and parameter.nbytes == n_bytes:
-            _copy(parameter.data_ptr(), place, n_bytes)
+        if not parameter.requires_grad or parameter.data_ptr() != pointers[name] or parameter.nbytes != n_bytes:
+            continue
+        if parameter.is_contiguous():
+            _copy(pointers[name], place, n_bytes)
         else:
             parameter.data.numpy()[...] = memory.weight(name).reshape(parameter.shape)
 
@@ -332,17 +342,16 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
         has_validation=task.validation is not None,
         ignores_labels=is_labels and _has_label(task, ignored, anew),
         clip_grad_norm=task.clip_grad_norm,
-        plain=None if anew or task.parts is None else task.parts.plain,
+        parts=None if anew else task.parts,
     )
 
 
 def _has_label(task: Task, label: int, anew: bool) -> bool:
-    for rows in (task.training, task.validation):
-        if rows is None or (not anew and label < 0 and rows.top_label < 1 << 63):
-            continue
-        if np.count_nonzero(rows.arrays.y == label):
-            return True
-    return False
+    """Whether some row has a label; ``anew`` where callbacks may have written others into the same memory."""
+    every = [rows for rows in (task.training, task.validation) if rows is not None]
+    if label < 0 and not anew and all(rows.has_labels_below(_ANY_LABEL) for rows in every):
+        return False
+    return any(np.count_nonzero(rows.arrays.y == label) for rows in every)
 
 
 def _batching(task: Task) -> Batching:

@@ -117,7 +117,9 @@ def _weigh(trial: torch.nn.Module, rows: torch.Tensor) -> tuple[Any, int, int, i
             saved[storage.data_ptr()] = storage
         return tensor
 
-    hooks = [module.register_forward_hook(note_size) for module in trial.modules()]
+    # Scripted modules take no hooks.
+    watched = [module for module in trial.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    hooks = [module.register_forward_hook(note_size) for module in watched]
     with torch.autograd.graph.saved_tensors_hooks(note_saved, lambda tensor: tensor):
         output = trial(rows)
     for hook in hooks:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.compiler.compiled import Rows as Arrays
-from hotloop.engines.epoch import Epoch
+from hotloop.engines.epoch import Epoch, n_steps
 from hotloop.engines.losses import RowLoss
-from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ class Rows:
         low, high = self.y.aminmax()
         return int(low), int(high)
 
+    def has_labels_below(self, n: int) -> bool:
+        """Whether all labels, on the CPU, are from 0 to ``n - 1``; looked at once."""
+        return self._top_label < n
+
     @cached_property
-    def top_label(self) -> int:
-        """The largest label on the CPU, where it counts as above all others if any is negative."""
+    def _top_label(self) -> int:
+        # As numbers without a sign, negative ones are the largest. Sooner done than ``max`` with a small table.
         labels = self._labels.reshape(-1).view(np.uint64)
-        # Sooner done than ``max`` with a small table.
         return int(labels[labels.argmax()])
 
     @cached_property
@@ -152,8 +155,7 @@ class Task:
     @property
     def steps_per_epoch(self) -> int:
         """Updates in one epoch."""
-        n_rows, batch_size = len(self.training), self.batch_size
-        return n_rows // batch_size if self.drop_last else -(-n_rows // batch_size)
+        return n_steps(len(self.training), self.batch_size, self.drop_last)
 
     @property
     def shown(self) -> tuple[Any, Any]:

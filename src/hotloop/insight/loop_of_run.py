@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.loss_settings import loss_of_settings
-from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import probe
 from hotloop.errors import ArgumentError
 from hotloop.insight.loop import Loop

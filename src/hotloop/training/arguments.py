@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hotloop.engines.model_parts import ModelParts
+from hotloop.capture.model_parts import ModelParts
 from hotloop.errors import ArgumentError
 from hotloop.sentence import Sentence, clauses
 from hotloop.training.settings import RunSettings, Settings
@@ -158,6 +158,7 @@ def _callback_mistakes(callbacks: Sequence[Callable[..., Any]]) -> list[str]:
 
 def _unless_count(settings: RunSettings, name: str, optional: bool = False) -> list[str]:
     value = getattr(settings, name)
+    # Few is never too many, whatever is counted.
     if (optional and value is None) or (type(value) is int and 1 <= value <= _MOST_THREADS):
         return []
     if not _is_integer(value) or value < 1:

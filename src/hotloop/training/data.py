@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.finite import all_finite
 from hotloop.engines.losses import RowLoss, loss_name
-from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe
 from hotloop.engines.task import Rows
 from hotloop.errors import ArgumentError
@@ -148,7 +148,7 @@ def check_labels(of: Rows, row_loss: RowLoss | None, per_row: tuple[int, ...] | 
             f"{name} has shape {_shape(rows)} and the model's output {_shape(per_row)}",
             why=f"{row_loss.name} takes one number for each class, and labels of shape {_shape(per_row[1:])}",
         )
-    if y.is_cpu and y.numel() and of.top_label < per_row[0]:
+    if y.is_cpu and y.numel() and of.has_labels_below(per_row[0]):
         return
     low, high = of.label_range or (0, 0)
     if not 0 <= row_loss.ignore_index < per_row[0] and (low == row_loss.ignore_index or high == row_loss.ignore_index):
@@ -217,8 +217,8 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
                 f"{name} is a {_name(value.dtype)} tensor of layout {value.layout}",
                 do="give dense real numbers",
             )
-        plain = value.detach() if value.requires_grad or type(value) is not torch.Tensor else value
-        return plain.resolve_neg() if plain.is_neg() else plain
+        # What callbacks do to the tensor given, such as giving it other memory, is not done to the rows.
+        return value.detach().resolve_neg()
     array = _array(value, name)
     if array.dtype.kind not in "fiub":
         raise ArgumentError(
@@ -229,7 +229,8 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
         too_large = array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any())
         array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
     # from_numpy shares memory, and takes neither read-only arrays nor negative or odd strides nor foreign byte orders.
-    odd = not array.flags.c_contiguous and any(stride < 0 or stride % array.itemsize for stride in array.strides)
+    # Contiguous is to NumPy what has a negative stride along a single row or column, too.
+    odd = True in [stride < 0 or stride % array.itemsize != 0 for stride in array.strides]
     if odd or not array.flags.writeable or not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="), copy=True, order="C")
     return torch.from_numpy(array)

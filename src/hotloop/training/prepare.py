@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads, model_flop
 from hotloop.engines.interface import Engine
 from hotloop.engines.loss_settings import loss_settings
 from hotloop.engines.losses import RowLoss, loss_name
-from hotloop.engines.model_parts import ModelParts
 from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, UnsupportedError

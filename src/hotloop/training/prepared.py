@@ -129,7 +129,7 @@ class Prepared(ABC, Generic[OwnTask]):
             prepare_s=self.capture_s + loop.prepare_s if self.engine.compiles else 0.0,
             engine=self.engine.name,
             device=loop.task.device,
-            why=clauses(self.why_engine, self.why_device),
+            why=_why(self.why_engine, self.why_device),
             stopped=loop.stopped,
             stopped_why=loop.stopped_why,
             seed=self.seed,
@@ -150,6 +150,12 @@ def row_settings(X: Any, y: Any) -> dict[str, object]:
         "target_shape": list(y.shape[1:]),
         "target_dtype": _dtype_name(y.dtype),
     }
+
+
+# Fits of one kind say the same.
+@lru_cache(maxsize=8, typed=True)
+def _why(engine: str, device: str) -> str:
+    return clauses(engine, device)
 
 
 @lru_cache(maxsize=1)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.losses import RowLoss
-from hotloop.engines.model_parts import ModelParts
 from hotloop.errors import ArgumentError
 from hotloop.insight.measure import Arm, BlockPlan, Budget, Clock, collect, difference, level, ratio, run_block
 from hotloop.insight.monitoring.hooks import MonitorHooks
