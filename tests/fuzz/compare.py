@@ -172,7 +172,7 @@ def _check_update(case: Case, what: str, built: Built, before: _Snapshot, gradie
             if not torch.equal(parameter, before.weights[number]):
                 raise Mismatch(f"{what}: parameter {number} is not trained, and changed")
             continue
-        terms = _update_terms(number, before, built, gradients[id(parameter)], case)
+        terms = _update_terms(number, before, built, gradients[id(parameter)], _clipping(case, gradients))
         _judge_update(case, f"{what}: parameter {number}", parameter, exact[0][number], own[0][number], terms["weight"])
         for slot, value in ours["state"].get(number, {}).items():
             expected, by_torch = (side[1]["state"][number][slot] for side in (exact, own))
@@ -189,7 +189,9 @@ def _updated(case: Case, built: Built, before: _Snapshot, gradients, rates, dtyp
     for group in built.optimizer.param_groups:
         own = []
         for parameter in group["params"]:
-            twin = torch.nn.Parameter(before.weights[number].to(dtype), requires_grad=parameter.requires_grad)
+            # A copy: the step is not to change what was before it.
+            weight = before.weights[number].to(dtype, copy=True)
+            twin = torch.nn.Parameter(weight, requires_grad=parameter.requires_grad)
             if id(parameter) in gradients:
                 twin.grad = torch.from_numpy(gradients[id(parameter)]).to(dtype)
             own.append(twin)
@@ -208,14 +210,24 @@ def _updated(case: Case, built: Built, before: _Snapshot, gradients, rates, dtyp
     return [twin.detach() for twin in twins], optimizer.state_dict()
 
 
-def _update_terms(number: int, before: _Snapshot, built: Built, gradient, case: Case) -> dict[str, np.ndarray]:
+def _clipping(case: Case, gradients) -> float | None:
+    """Return what clipping multiplies gradients by; None without it."""
+    if case.clip is None:
+        return None
+    norm = np.sqrt(sum(np.square(own, dtype=np.float64).sum() for own in gradients.values()))
+    return min(1.0, case.clip / (norm + 1e-6))
+
+
+def _update_terms(
+    number: int, before: _Snapshot, built: Built, gradient, clipping: float | None
+) -> dict[str, np.ndarray]:
     """Return the absolute terms that an update of one parameter adds up."""
     places = [group for group in built.optimizer.param_groups for _ in group["params"]]
     group, w = places[number], before.weights[number].double().numpy()
     state = {k: v.double().numpy() for k, v in before.state["state"].get(number, {}).items() if v is not None}
     g = np.abs(gradient.astype(np.float64)) + group["weight_decay"] * np.abs(w)
     # Clipping multiplies by a norm, whose error every square has twice.
-    clipped = 1.0 if case.clip is None else 2.0
+    clipped = 1.0 if clipping is None else 2.0
     if "momentum" in group:
         buffer = group["momentum"] * np.abs(state.get("momentum_buffer", 0.0)) + g
         return {"weight": np.abs(w) + group["lr"] * (g + buffer), "momentum_buffer": buffer}
@@ -225,8 +237,11 @@ def _update_terms(number: int, before: _Snapshot, built: Built, gradient, case: 
     mean = np.abs(state.get("exp_avg", 0.0)) + g
     square = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * g * g
     largest = np.maximum(state.get("max_exp_avg_sq", 0.0), square) if group["amsgrad"] else square
-    own = np.abs(gradient.astype(np.float64))
-    signed = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * own * own
+    # What is left where weight decay cancels the gradient: its rounding errors are divided by that.
+    left = (-1 if group["maximize"] else 1) * gradient.astype(np.float64) * (clipping or 1.0)
+    if not group["decoupled_weight_decay"]:
+        left = left + group["weight_decay"] * w
+    signed = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * left * left
     spread = np.sqrt(np.minimum(largest, np.maximum(signed, 1e-300)) / (1 - beta2**count)) + group["eps"]
     step = group["lr"] / (1 - beta1**count) * mean / spread
     weight = np.abs(w) * (1 + group["lr"] * group["weight_decay"]) + step
@@ -236,7 +251,7 @@ def _update_terms(number: int, before: _Snapshot, built: Built, gradient, case: 
 
 def _judge_update(case: Case, what: str, ours, exact, own, terms) -> None:
     ours, exact, own = (tensor.double().numpy() for tensor in (ours.detach(), exact, own))
-    _judge(case, what, ours, exact, own, np.broadcast_to(terms, ours.shape))
+    _judge(case, what, ours, exact, own, np.broadcast_to(terms, ours.shape), each=True)
 
 
 def _check_structure(what: str, ours, expected) -> None:
@@ -401,8 +416,11 @@ def _is_close(ours: np.ndarray, expected: np.ndarray) -> bool:
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _judge(case: Case, what: str, ours, exact, own, scale) -> None:
-    """Raise a Mismatch if numbers are further off than the dtype allows; ``own`` is what eager torch has."""
+def _judge(case: Case, what: str, ours, exact, own, scale, each: bool = False) -> None:
+    """Raise a Mismatch if numbers are further off than the dtype allows; ``own`` is what eager torch has.
+
+    ``each`` number has its own scale where none depends on another; else the largest is that of all.
+    """
     ours, exact, own, scale = (np.asarray(value, dtype=np.float64) for value in (ours, exact, own, scale))
     finite = np.isfinite(ours)
     lost = ~finite & np.isfinite(exact) & np.isfinite(own)
@@ -418,7 +436,8 @@ def _judge(case: Case, what: str, ours, exact, own, scale) -> None:
     if case.dtype == "float64":
         allowed = _RELATIVE * scale
     else:
-        allowed = _TIMES_EAGER * eager_off.max() + _ULP * _EPS["float32"] * scale[comparable].max() + 2.0**-140
+        scale = np.broadcast_to(scale if each else scale[comparable].max(), off.shape)
+        allowed = _TIMES_EAGER * eager_off.max() + _ULP * _EPS["float32"] * scale + 2.0**-140
     allowed = np.broadcast_to(np.where(np.isfinite(allowed), allowed, np.inf), off.shape)
     if (off > allowed).any():
         at = np.unravel_index(np.argmax(off - allowed), off.shape)

@@ -6,11 +6,12 @@ import compare
 import numpy as np
 import pytest
 import torch
-from compare import check_fit, check_steps
-from programs import Case
+from compare import check, check_fit, check_steps
+from programs import Case, build
 from scales import scales_of
 from torch import nn
 
+from hotloop.compiler.target import named_target
 from hotloop.engines.losses import RowLoss
 
 # Features of 1e18, of which a layer makes a sum that nearly cancels and is then divided by: digits are lost before
@@ -66,6 +67,39 @@ _SATURATES = Case(
     shuffle=False,
     dtype="float64",
 )
+
+
+# Weight decay cancels a gradient to a thousandth of eps: Adam's step is then all rounding error.
+_DECAYS = Case(
+    n_features=2,
+    widths=((32, False), (1, True), (20, False)),
+    activations=(("Tanh", ()),),
+    shape="shared",
+    loss="MSELoss",
+    target="numbers",
+    optimizer="Adam",
+    groups=((("lr", 0.01), ("weight_decay", 0.001), ("maximize", True), ("amsgrad", True)),),
+    schedule=True,
+    rows=13,
+    batch_size=12,
+    shuffle=False,
+    level="sse",
+    seed=1000,
+)
+
+
+def test_no_mismatch_where_weight_decay_cancels_a_gradient():
+    if named_target("sse").runs_here:
+        check(_DECAYS)
+
+
+def test_what_was_before_a_step_is_not_changed_by_comparing_it():
+    built = build(_SATURATES)
+    before = compare._Snapshot(built)
+    weights = [weight.clone() for weight in before.weights]
+    gradients = {id(own): np.ones(own.shape) for group in built.optimizer.param_groups for own in group["params"]}
+    compare._updated(_SATURATES, built, before, gradients, None, torch.float64)
+    assert all(map(torch.equal, before.weights, weights))
 
 
 def test_no_mismatch_where_a_derivative_is_taken_from_one():
