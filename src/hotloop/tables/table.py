@@ -70,7 +70,8 @@ class Table:
         role : str
             What they are, in the singular: ``"column"`` or ``"target column"``.
         """
-        missing = [name for name in names if name not in self.columns]
+        there = set(self.columns)
+        missing = [name for name in names if name not in there]
         if missing:
             quoted = ", ".join(f"'{name}'" for name in missing)
             what = counted(
