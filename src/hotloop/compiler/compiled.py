@@ -270,11 +270,6 @@ class Arguments:
         self.address = ctypes.addressof(self.words)
 
 
-def own_lines(size: int, dtype: np.dtype[Any]) -> Array:
-    """Return zeros in cache lines that nothing else lies in: other threads' writes nearby would slow each step down."""
-    return _Pieces.of({"all": size}, dtype).take()[0]
-
-
 def address_of(array: Array) -> int:
     """Return where an array begins; it must be C-contiguous."""
     # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hotloop.compiler.choose_tiles import RowsShape
-from hotloop.compiler.compiled import CompiledProgram, Memory, Rows, address_of, own_lines
+from hotloop.compiler.compiled import CompiledProgram, Memory, Rows, address_of
 from hotloop.engines.finite import all_finite
 from hotloop.engines.interface import FloatArray
 from hotloop.errors import OutOfMemoryError
@@ -215,10 +215,7 @@ def _steady_scalars(rules: tuple[tuple[OptimizerRule, float], ...], dtype: np.dt
     columns: list[FloatArray] = []
     for rule, rate in rules:
         columns += rule.scalars(np.array([rate]), np.array([np.inf])).values()
-    row = _rows_of(columns, dtype)
-    own = own_lines(row.size, dtype)[: row.size].reshape(row.shape)
-    own[...] = row
-    return own
+    return _rows_of(columns, dtype)
 
 
 def _rows_of(columns: Sequence[FloatArray], dtype: np.dtype[Any]) -> NDArray[Any]:
