@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hotloop.insight.claims.claim import Asked, Claim, Experiment, Workbench
-from hotloop.insight.claims.comparing import belief_costs, not_tried
+from hotloop.insight.claims.comparing import LEAST_COST_US, THRESHOLD, belief_costs, not_tried
 from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.figures import percent, seconds, us
 from hotloop.insight.claims.steps import Steps
@@ -28,7 +28,6 @@ __all__ = ["CLAIM", "LEVELS", "print_lines"]
 LEVELS = (0, 1, 2, 4, 8)
 # The lesson prints a line every 1,000 epochs of 20,000.
 _LINES_OF_A_RUN = 20
-_THRESHOLD = 0.01
 
 
 def _to_nowhere(workbench: Workbench) -> list[Arm]:
@@ -82,16 +81,15 @@ def _cost_of_a_line(evidence: Evidence, experiment: str, key: str, question: str
         return not_tried(evidence, experiment, key, question)
     measured = evidence.measured[experiment]
     line, step = slope(measured), level(measured, measured.names[0])
-    threshold_us = _THRESHOLD * step.value
     written = {"line": us(line.interval()), "where": where, "step": us(step.interval())}
     texts = {
         Verdict.COSTS: _("A line {where} takes {line}, beside {step} for a step."),
         Verdict.SAVES: _("A step with more lines {where} took less: {line} a line, beside {step} for a step."),
-        Verdict.EQUIVALENT: _("A line {where} takes {line}: less than 1 % of a step, which takes {step}."),
+        Verdict.EQUIVALENT: _("No cost was found: {line} a line {where}, less than calling an empty function."),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
-    finding = judge(line, threshold_us, measured)
-    return Asked(key, question, sentences, finding, line.interval(), threshold_us, _("us a line"))
+    finding = judge(line, LEAST_COST_US, measured)
+    return Asked(key, question, sentences, finding, line.interval(), LEAST_COST_US, _("us a line"))
 
 
 def _whole_run(evidence: Evidence) -> Asked:
@@ -120,8 +118,8 @@ def _whole_run(evidence: Evidence) -> Asked:
         ),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
-    finding = judge(share, _THRESHOLD, measured)
-    return Asked("run", question, sentences, finding, found.times(100), 100 * _THRESHOLD, "%")
+    finding = judge(share, THRESHOLD, measured)
+    return Asked("run", question, sentences, finding, found.times(100), 100 * THRESHOLD, "%")
 
 
 def _slope_to_a_tenth(measured: Measurements) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hotloop.insight.claims.beliefs import append, explanations
 from hotloop.insight.claims.claim import Answer, Asked, Claim, Conclusion, Experiment, Standing, Workbench
-from hotloop.insight.claims.comparing import THRESHOLD, as_change, narrow_ratio, not_tried
+from hotloop.insight.claims.comparing import LEAST_COST_US, THRESHOLD, as_change, narrow_ratio, not_tried
 from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.figures import figure, percent, seconds, signed_percent, us
 from hotloop.insight.claims.steps import Steps
@@ -32,8 +32,6 @@ ONE = "1 records a step"
 """The arm that does what a loop does which records each step."""
 
 _SELDOM, _ALWAYS = "a record every 100 steps", "a record every step"
-# An empty call of a function takes about this; less than that is no cost of recording.
-_LEAST_COST_US = 0.02
 
 
 def _arms(workbench: Workbench) -> list[Arm]:
@@ -72,9 +70,9 @@ def record_every(steps: Steps, interval: int, epochs: itertools.count[int], n: i
 def _narrow(measured: Measurements) -> bool:
     """A record is known to a tenth, and bends would show."""
     step_us = float(np.median(measured.per_block_us()[:, 0]))
-    known = narrow_enough(_each_more, max(_each_more(measured).value, _LEAST_COST_US) / 5)(measured)
+    known = narrow_enough(_each_more, max(_each_more(measured).value, LEAST_COST_US) / 5)(measured)
     widest = max(deviation.half_width for deviation in linearity(measured).deviations)
-    return known and widest < THRESHOLD * step_us / 2
+    return known and widest < THRESHOLD * step_us / 4
 
 
 def _each_more(measured: Measurements) -> Estimate:
@@ -103,9 +101,9 @@ def _cost(evidence: Evidence) -> Asked:
         Verdict.EQUIVALENT: _("No cost was found: {us} a record, less than calling an empty function."),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
-    finding = judge(found, _LEAST_COST_US, measured)
+    finding = judge(found, LEAST_COST_US, measured)
     return Asked(
-        "cost", _("Does recording take time?"), sentences, finding, found.interval(), _LEAST_COST_US, _("us a record")
+        "cost", _("Does recording take time?"), sentences, finding, found.interval(), LEAST_COST_US, _("us a record")
     )
 
 
@@ -152,11 +150,17 @@ def _linear(evidence: Evidence) -> Asked:
     threshold_us = THRESHOLD * level(measured, measured.names[0]).value
     bent = linearity(measured)
     finding = judge_bends(bent, threshold_us, measured)
-    written = {"d": figure(bent.largest), "levels": ", ".join(map(str, LEVELS)), "bend": us(finding.effect)}
+    written = {
+        "d": figure(bent.largest),
+        "levels": ", ".join(map(str, LEVELS)),
+        "bend": us(finding.effect),
+        "threshold": f"{THRESHOLD * 100:g} %",
+    }
     texts = {
         Verdict.COSTS: _("No: at one of {levels} records a step the time departs from a line by {bend}."),
         Verdict.EQUIVALENT: _(
-            "Yes: at {levels} records a step the time lies on a line, within +-{d} us (less than 1 % of a step)."
+            "Yes: at {levels} records a step the time lies on a line, within +-{d} us (less than {threshold} of a "
+            "step)."
         ),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
