@@ -122,10 +122,15 @@ def _features_at_once(kernel: Kernel, m: int, target: Target) -> int:
         widest = min(widest, max(target.n_registers // (2 * m), 3))
     if kernel.contraction is None:
         return max(min(kernel.size, target.n_registers // (2 * m)), 1)
-    n_tiles = -(-kernel.size // widest)
-    even = -(-kernel.size // n_tiles)
+    return _even(kernel.size, widest)
+
+
+def _even(size: int, widest: int) -> int:
+    """Return the largest tile, no wider than that, that makes tiles of nearly one size."""
+    n_tiles = -(-size // widest)
+    even = -(-size // n_tiles)
     # A remainder is a second piece of code; a tile that divides the whole saves it if it is not much smaller.
-    return next((n for n in range(widest, (2 * even) // 3, -1) if kernel.size % n == 0), even)
+    return next((n for n in range(min(widest, size), (2 * even) // 3, -1) if size % n == 0), even)
 
 
 def _with_tile(plan: BlockPlan, reduction: Reduction, lanes: int, n_registers: int, blocks: int) -> Reduction:
@@ -136,7 +141,7 @@ def _with_tile(plan: BlockPlan, reduction: Reduction, lanes: int, n_registers: i
     tile, cost = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks)
     n_vectors = -(-sizes[1] // lanes)
     q = min(n_vectors, 2)
-    p = min(sizes[0], (n_registers - 1 - q) // (2 * q))
+    p = _even(sizes[0], max((n_registers // 2) // q, 1))
     transposition = blocks * n_vectors * _TRANSPOSITION * lanes / 16
     products = sizes[0] * n_vectors * lanes * blocks * (1 + _LOAD * (1 / p + 1 / q))
     if transposition + products < _CLEARLY_LESS * cost:

@@ -2,12 +2,15 @@
 
 ::
 
-    for each frame:
-      row = permutation(first + lane)                    a Feistel network in lanes, see program/random.py
-      r0..r15 = x[row of lane 0..15][16 features]        sixteen loads
-      frame.x[16 features] = transpose(r0..r15)
-      frame.y = y[row of each lane]
+    for each few frames:
+      rows = permutation(first + lane)                     Feistel networks in lanes, see program/random.py
+      for each of them:
+        r0..r15 = x[row of lane 0..15][16 features]        sixteen loads
+        frame.x[16 features] = transpose(r0..r15)
+        frame.transposed x[row 0..15] = r0..r15            where a gradient wants features side by side
+        frame.y = y[row of each lane]
 
+A permutation is a long chain of operations that wait for each other: those of a few frames fill each other's gaps.
 Lanes beyond the last row repeat it, so that nothing in them is not finite unless it is in a real row, too.
 """
 
@@ -31,16 +34,23 @@ def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool
     sources = [(item, function.pointer(item.name)) for item in plan.block.inputs_of("data")]
     permutation = _Permutation(function) if may_permute else None
     last = lanes.register("sub nsw i64 %n_rows, 1")
-    n_blocks = lanes.register(f"sdiv i64 {lanes.int_add('%n_rows', width - 1)}, {width}")
-    with lanes.loop(0, n_blocks, name="frames") as loop:
-        frame = lanes.offset(frames, lanes.int_mul(loop.index, frame_bytes(plan, function.vector_bytes)))
-        rows = _positions(function, loop.index, last)
+    n_frames = lanes.register(f"sdiv i64 {lanes.int_add('%n_rows', width - 1)}, {width}")
+    at_once = plan.rows_at_once if may_permute else 1
+    rows = lanes.register(f"alloca [{at_once * width} x i32], align 64")
+    with lanes.loop(0, n_frames, at_once, name="groups") as group:
+        found = [_positions(function, lanes.int_add(group.index, number), last) for number in range(at_once)]
         if permutation is not None:
-            rows = permutation.of(rows)
-        numbers = [lanes.register(f"zext i32 {_element(function, rows, lane)} to i64") for lane in range(width)]
-        for item, source in sources:
-            place = plan.places[item.name] * function.vector_bytes
-            _copy(function, item, source, numbers, lanes.offset(frame, place))
+            found = permutation.of(found)
+        for number, vector in enumerate(found):
+            lanes.line(f"store <{width} x i32> {vector}, ptr {lanes.offset(rows, number * 4 * width)}, align 4")
+        left = lanes.int_min(at_once, lanes.register(f"sub nsw i64 {n_frames}, {group.index}"))
+        with lanes.loop(0, left, name="frames") as loop:
+            frame_number = lanes.int_add(group.index, loop.index)
+            frame = lanes.offset(frames, lanes.int_mul(frame_number, frame_bytes(plan, function.vector_bytes)))
+            of_frame = lanes.offset(rows, lanes.int_mul(loop.index, 4 * width))
+            numbers = [_number(function, lanes.offset(of_frame, 4 * lane)) for lane in range(width)]
+            for item, source in sources:
+                _Copy(function, plan, item, frame).emit(source, numbers)
     return function.text(), lanes.declared
 
 
@@ -69,27 +79,42 @@ class _Permutation:
         self._function, self._width = function, function.module.width
         self._total, self._half = _splat(function, total), half
 
-    def of(self, positions: str) -> str:
-        """Return the rows at these positions: repeated until each lands among the rows."""
-        lanes = self._lanes
+    def of(self, positions: list[str]) -> list[str]:
+        """Return the rows at these positions, some vectors of them: repeated until each lands among the rows."""
+        lanes, n = self._lanes, len(positions)
         before = lanes.body.label
         walk, done = lanes.label("walk"), lanes.label("walked")
         lanes.line(f"br i1 {self._is_wanted}, label %{walk}, label %{done}")
         lanes.start_block(walk)
         place = len(lanes.lines)
-        current, active = lanes.register(""), lanes.register("")
-        moved = self._feistel(current)
-        chosen = lanes.register(f"select {self._mask_kind} {active}, {self._kind} {moved}, {self._kind} {current}")
-        outside = lanes.register(f"icmp uge {self._kind} {chosen}, {self._total}")
-        bits = lanes.register(f"bitcast {self._mask_kind} {outside} to i{self._width}")
-        again = lanes.register(f"icmp ne i{self._width} {bits}, 0")
+        current, active = [[lanes.register("") for _ in positions] for _ in range(2)]
+        moved = [self._feistel(value) for value in current]
+        chosen = [self._choose(*each) for each in zip(active, moved, current, strict=True)]
+        outside = [lanes.register(f"icmp uge {self._kind} {value}, {self._total}") for value in chosen]
+        again = self._any(outside)
         end = lanes.body.label
-        lanes.lines[place] = f"  {current} = phi {self._kind} [{positions}, %{before}], [{chosen}, %{end}]"
-        every = "splat (i1 true)"
-        lanes.lines[place + 1] = f"  {active} = phi {self._mask_kind} [{every}, %{before}], [{outside}, %{end}]"
+        for number in range(n):
+            lanes.lines[place + number] = (
+                f"  {current[number]} = phi {self._kind} [{positions[number]}, %{before}], [{chosen[number]}, %{end}]"
+            )
+            lanes.lines[place + n + number] = (
+                f"  {active[number]} = phi {self._mask_kind} [splat (i1 true), %{before}], [{outside[number]}, %{end}]"
+            )
         lanes.line(f"br i1 {again}, label %{walk}, label %{done}")
         lanes.start_block(done)
-        return lanes.register(f"phi {self._kind} [{positions}, %{before}], [{chosen}, %{end}]")
+        both = zip(positions, chosen, strict=True)
+        return [lanes.register(f"phi {self._kind} [{given}, %{before}], [{found}, %{end}]") for given, found in both]
+
+    def _choose(self, mask: str, a: str, b: str) -> str:
+        return self._lanes.register(f"select {self._mask_kind} {mask}, {self._kind} {a}, {self._kind} {b}")
+
+    def _any(self, masks: list[str]) -> str:
+        """Return whether any lane of these masks holds, as i1."""
+        whole = masks[0]
+        for mask in masks[1:]:
+            whole = self._lanes.register(f"or {self._mask_kind} {whole}, {mask}")
+        bits = self._lanes.register(f"bitcast {self._mask_kind} {whole} to i{self._width}")
+        return self._lanes.register(f"icmp ne i{self._width} {bits}, 0")
 
     def _feistel(self, value: str) -> str:
         half = _splat(self._function, self._half)
@@ -112,37 +137,54 @@ class _Permutation:
         return f"splat (i32 {value - (1 << 32) if value >= 1 << 31 else value})"
 
 
-def _copy(function: Function, item: Input, source: str, rows: list[str], target: str) -> None:
-    """Copy one input of a frame's rows: each feature becomes a vector."""
-    lanes = function.lanes
-    n_features = item.type.n_features
-    if item.type.element == "i64":
-        _copy_labels(function, source, rows, target)
-        return
-    starts = [lanes.offset(source, lanes.int_mul(row, n_features * lanes.size_bytes)) for row in rows]
-    whole = n_features - n_features % lanes.width
-    if whole:
-        with lanes.loop(0, whole, lanes.width, name="features") as loop:
-            _copy_features(function, starts, target, Feature(0, loop.index), lanes.width)
-    if n_features - whole:
-        _copy_features(function, starts, target, Feature(whole), n_features - whole)
+class _Copy:
+    """The code that copies one input of a frame's rows: each feature becomes a vector."""
 
+    def __init__(self, function: Function, plan: BlockPlan, item: Input, frame: str):
+        self._function, self._lanes, self._item = function, function.lanes, item
+        self._target = self._place(frame, plan.places[item.name])
+        # There a row's features lie side by side, padded to whole vectors, as they are read.
+        wanted = plan.transposed.get(item.name)
+        self._as_read = None if wanted is None else self._place(frame, wanted)
 
-def _copy_features(function: Function, starts: list[str], target: str, feature: Feature, count: int) -> None:
-    lanes = function.lanes
-    kind = f"<{count} x {lanes.scalar}>" if count > 1 else lanes.scalar
-    vectors = []
-    for start in starts:
-        address = function.at(start, feature, lanes.size_bytes)
+    def _place(self, frame: str, feature: int) -> str:
+        return self._lanes.offset(frame, feature * self._function.vector_bytes)
+
+    def emit(self, source: str, rows: list[str]) -> None:
+        lanes, n_features = self._lanes, self._item.type.n_features
+        if self._item.type.element == "i64":
+            _copy_labels(self._function, source, rows, self._target)
+            return
+        starts = [lanes.offset(source, lanes.int_mul(row, n_features * lanes.size_bytes)) for row in rows]
+        whole = n_features - n_features % lanes.width
+        if whole:
+            with lanes.loop(0, whole, lanes.width, name="features") as loop:
+                self._emit_features(starts, Feature(0, loop.index), lanes.width)
+        if n_features - whole:
+            self._emit_features(starts, Feature(whole), n_features - whole)
+
+    def _emit_features(self, starts: list[str], feature: Feature, count: int) -> None:
+        lanes, function = self._lanes, self._function
+        vectors = [self._load(function.at(start, feature, lanes.size_bytes), count) for start in starts]
+        if self._as_read is not None:
+            row_bytes = -(-self._item.type.n_features // lanes.width) * function.vector_bytes
+            for row, vector in enumerate(vectors):
+                start = lanes.offset(self._as_read, row * row_bytes)
+                lanes.store(vector, function.at(start, feature, lanes.size_bytes))
+        for number, vector in enumerate(transpose(lanes, vectors)[:count]):
+            lanes.store(vector, function.at(self._target, feature.plus(number), function.vector_bytes))
+
+    def _load(self, address: str, count: int) -> str:
+        """Load so many features of one row; what is left of the vector is zero."""
+        lanes = self._lanes
+        kind = f"<{count} x {lanes.scalar}>" if count > 1 else lanes.scalar
         part = lanes.register(f"load {kind}, ptr {address}, align {lanes.size_bytes}")
         if count == 1:
-            part = lanes.register(f"insertelement {lanes.real} poison, {kind} {part}, i64 0")
-        elif count < lanes.width:
-            places = ", ".join(f"i32 {at}" if at < count else "i32 poison" for at in range(lanes.width))
-            part = lanes.register(f"shufflevector {kind} {part}, {kind} poison, <{lanes.width} x i32> <{places}>")
-        vectors.append(part)
-    for number, vector in enumerate(transpose(lanes, vectors)[:count]):
-        lanes.store(vector, function.at(target, feature.plus(number), function.vector_bytes))
+            return lanes.register(f"insertelement {lanes.real} zeroinitializer, {kind} {part}, i64 0")
+        if count == lanes.width:
+            return part
+        places = ", ".join(f"i32 {min(at, count)}" for at in range(lanes.width))
+        return lanes.register(f"shufflevector {kind} {part}, {kind} zeroinitializer, <{lanes.width} x i32> <{places}>")
 
 
 def _copy_labels(function: Function, source: str, rows: list[str], target: str) -> None:
@@ -169,5 +211,6 @@ def _splat(function: Function, value: str) -> str:
     )
 
 
-def _element(function: Function, vector: str, lane: int) -> str:
-    return function.lanes.register(f"extractelement <{function.module.width} x i32> {vector}, i64 {lane}")
+def _number(function: Function, address: str) -> str:
+    """Load the number of a row, as i64."""
+    return function.lanes.register(f"zext i32 {function.lanes.register(f'load i32, ptr {address}, align 4')} to i64")

@@ -39,8 +39,11 @@ def emit_reductions(module: Module, plan: BlockPlan, number: int, name: str) -> 
     function = Function(module, name, "ptr %arguments, i64 %n_blocks")
     frames, gradients = function.pointer("frames"), function.pointer("gradients")
     reductions = plan.phases[number].reductions
+    gathered = {item.name for item in plan.block.inputs_of("data")}
     for name in dict.fromkeys(r.operation.operands[-1] for r in reductions if r.lanes_are_features):
-        _emit_transposition(function, plan, name, frames)
+        # Rows are transposed as they are gathered.
+        if name not in gathered:
+            _emit_transposition(function, plan, name, frames)
     for reduction in reductions:
         _Sums(function, plan, reduction, frames, gradients).emit()
     return function.text(), function.lanes.declared

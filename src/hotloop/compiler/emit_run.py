@@ -94,7 +94,7 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         step_of_epoch, epoch_keys = loop.carried
         first = lanes.register(f"mul nsw i64 {step_of_epoch}, {batch_size}")
         left = lanes.register(f"sub nsw i64 {n_rows}, {first}")
-        rows = _at_most(function, batch_size, left)
+        rows = lanes.int_min(batch_size, left)
         if plan.step.is_chunked:
             once = _emit_chunks(function, plan.step, first, rows, epoch_keys)
         else:
@@ -141,7 +141,7 @@ def _emit_chunks(function: Function, plan: BlockPlan, first: str, rows: str, key
     once.emit(phase.once)
     chunk_rows = CHUNK_BLOCKS * lanes.width
     with lanes.loop(0, rows, chunk_rows, name="chunks") as loop:
-        of_chunk = _at_most(function, chunk_rows, lanes.register(f"sub nsw i64 {rows}, {loop.index}"))
+        of_chunk = lanes.int_min(chunk_rows, lanes.register(f"sub nsw i64 {rows}, {loop.index}"))
         blocks = _blocks_of(function, of_chunk)
         at = lanes.int_add(first, loop.index)
         lanes.line(f"call void @gather_step(ptr %arguments, i64 {at}, i64 {of_chunk}, ptr {keys})")
@@ -160,11 +160,6 @@ def _blocks_of(function: Function, rows: str) -> str:
     return lanes.register(f"sdiv i64 {lanes.int_add(rows, lanes.width - 1)}, {lanes.width}")
 
 
-def _at_most(function: Function, limit: int | str, count: str) -> str:
-    is_less = function.lanes.register(f"icmp slt i64 {limit}, {count}")
-    return function.lanes.register(f"select i1 {is_less}, i64 {limit}, i64 {count}")
-
-
 def _emit_evaluate(module: Module, plan: BlockPlan) -> tuple[str, set[str]]:
     """Write the evaluation: rows pass through a few frames, and only sums over them remain."""
     assert not any(phase.kernels for phase in plan.phases[1:]), "a loss needs its rows once"
@@ -177,7 +172,7 @@ def _emit_evaluate(module: Module, plan: BlockPlan) -> tuple[str, set[str]]:
     at_once = plan.rows_at_once * lanes.width
     with lanes.loop(0, n_rows, at_once, name="rows") as loop:
         left = lanes.register(f"sub nsw i64 {n_rows}, {loop.index}")
-        rows = _at_most(function, at_once, left)
+        rows = lanes.int_min(at_once, left)
         blocks = _blocks_of(function, rows)
         lanes.line(f"call void @gather_evaluation(ptr %arguments, i64 {loop.index}, i64 {rows}, ptr null)")
         lanes.line(f"call void @evaluation_rows_0(ptr %arguments, i64 {blocks}, i64 {rows})")

@@ -263,6 +263,10 @@ class Lanes:
         """Return a * b of two i64."""
         return self.register(f"mul nsw i64 {a}, {b}")
 
+    def int_min(self, a: str | int, b: str | int) -> str:
+        """Return the lesser of two i64."""
+        return self.register(f"select i1 {self.register(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
     def label(self, name: str) -> str:
         """Return a fresh label."""
         self.body.n_labels += 1

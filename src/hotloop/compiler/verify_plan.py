@@ -172,8 +172,18 @@ def _verify_tiles(plan: BlockPlan, n_registers: int) -> None:
         for reduction in phase.reductions:
             (p, q), name = reduction.tile, reduction.operation.name
             _expect(p >= 1 and q >= 1, f"{name}: a tile of {p} x {q}")
-            sums = p if reduction.operation.op == "sum" else p * q + (p if reduction.beside else 0) + min(p, q)
-            _expect(sums < n_registers, f"{name}: a tile of {p} x {q} needs {sums + 1} of {n_registers} registers")
+            needed = _registers_of(reduction) + 1
+            _expect(needed <= n_registers, f"{name}: a tile of {p} x {q} needs {needed} of {n_registers} registers")
+
+
+def _registers_of(reduction: Reduction) -> int:
+    """Return how many vectors a tile's sums and the operands kept beside them are; one more passes by."""
+    p, q = reduction.tile
+    if reduction.operation.op == "sum":
+        return p
+    if reduction.lanes_are_features:
+        return p * q + q
+    return p * q + (p if reduction.beside else 0) + min(p, q)
 
 
 # -- places ----------------------------------------------------------------------------------------------------------
