@@ -8,6 +8,7 @@ from noisy_machine import NoisyMachine
 from hotloop.errors import HotloopError
 from hotloop.insight.claims.bench import Blocks, Survey
 from hotloop.insight.claims.evidence import Facts
+from hotloop.insight.claims.figures import a_step
 from hotloop.insight.explanation import Subject
 from hotloop.insight.measure import Arm, run_block
 
@@ -23,7 +24,7 @@ def recording_truths(cost_us, *, base_us=130.0, item_us=None, grown_us=0.03, ben
     """Return what the arms of the claim "recording" take where a record costs so much, and a step's first one more."""
     item = cost_us if item_us is None else item_us
     levels = [
-        (f"{m} records a step", m, base_us + m * cost_us + bend_us * (m == 4) + first_us * (m > 0))
+        (a_step(m, "record"), m, base_us + m * cost_us + bend_us * (m == 4) + first_us * (m > 0))
         for m in (0, 1, 2, 4, 8, 16)
     ]
     return {

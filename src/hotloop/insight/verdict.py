@@ -19,12 +19,25 @@ from hotloop.insight.interval import Interval
 from hotloop.insight.measure import A_A, Measurements, ratio
 from hotloop.insight.statistics import Bends, Estimate, holm
 
-__all__ = ["FEWEST_BLOCKS", "Finding", "Verdict", "adjust", "judge", "judge_bends", "narrow_enough", "restless"]
+__all__ = [
+    "FEWEST_BLOCKS",
+    "INSIDE",
+    "Finding",
+    "Verdict",
+    "adjust",
+    "judge",
+    "judge_bends",
+    "narrow_enough",
+    "restless",
+]
 
 _SIGNIFICANCE = 0.05
 # Two names for the same thing may differ by this before a run is void.
 _RESTLESS = math.log(1.01)
 _MOST_MORE_BLOCKS = 9_999
+INSIDE = 0.90
+"""Confidence of the interval that must lie within the threshold where things are called equivalent; sentences that say
+so show this one."""
 FEWEST_BLOCKS = 5
 """Fewer cannot show how much blocks differ from each other."""
 
@@ -78,7 +91,7 @@ def judge(estimate: Estimate, threshold: float, measurements: Measurements | Non
     measurements : Measurements, optional
         Where the estimate comes from; if its A/A arm differs from the base, the run is void.
     """
-    n, effect, inner = estimate.n_blocks, estimate.interval(), estimate.interval(0.90)
+    n, effect, inner = estimate.n_blocks, estimate.interval(), estimate.interval(INSIDE)
     if n < FEWEST_BLOCKS:
         return Finding(Verdict.CANNOT_TELL, effect, threshold, 1.0, n, 2 * FEWEST_BLOCKS - n)
     if measurements is not None and restless(measurements):

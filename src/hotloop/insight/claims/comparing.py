@@ -12,8 +12,8 @@ from hotloop.insight.claims.figures import signed_percent, us
 from hotloop.insight.interval import Interval
 from hotloop.insight.measure import Measurements, difference, ratio
 from hotloop.insight.statistics import Estimate
-from hotloop.insight.verdict import Verdict, judge, narrow_enough
-from hotloop.language import _
+from hotloop.insight.verdict import INSIDE, Verdict, judge, narrow_enough
+from hotloop.language import _, translated
 
 __all__ = [
     "LEAST_COST_US",
@@ -26,6 +26,7 @@ __all__ = [
     "compare",
     "narrow_ratio",
     "not_tried",
+    "why_missing",
 ]
 
 _OPPOSITE = {Verdict.SAVES: Verdict.COSTS, Verdict.COSTS: Verdict.SAVES}
@@ -86,16 +87,17 @@ def compare(
     if experiment not in evidence.measured:
         return not_tried(evidence, experiment, key, wording.question)
     measured = evidence.measured[experiment]
-    changed, by = ratio(measured, arm, base), difference(measured, arm, base).interval()
+    changed, by = ratio(measured, arm, base), difference(measured, arm, base)
     effect = as_change(changed)
-    written = {"change": signed_percent(effect), "us": us(by), "threshold": f"{threshold * 100:g} %"}
+    written = {"change": signed_percent(effect), "us": us(by.interval()), "threshold": f"{threshold * 100:g} %"}
+    inside = {**written, "change": signed_percent(as_change(changed, INSIDE)), "us": us(by.interval(INSIDE))}
     return Asked(
         key,
         wording.question,
         {
             Verdict.COSTS: wording.costs.format(**written),
             Verdict.SAVES: wording.saves.format(**written),
-            Verdict.EQUIVALENT: wording.equivalent.format(**written),
+            Verdict.EQUIVALENT: wording.equivalent.format(**inside),
         },
         judge(changed, math.log1p(threshold), measured),
         effect.times(100),
@@ -104,9 +106,9 @@ def compare(
     )
 
 
-def as_change(log_ratio: Estimate) -> Interval:
+def as_change(log_ratio: Estimate, confidence: float = 0.95) -> Interval:
     """Return the change that a logarithm of a ratio means, as a share."""
-    bounds = log_ratio.interval()
+    bounds = log_ratio.interval(confidence)
     return Interval(math.expm1(bounds.low), math.expm1(bounds.value), math.expm1(bounds.high))
 
 
@@ -122,8 +124,13 @@ def _ratio_of(arm: str) -> Callable[[Measurements], Estimate]:
 
 def not_tried(evidence: Evidence, experiment: str, key: str, question: str) -> Asked:
     """Return the question of an experiment that there is nothing of."""
-    why = evidence.missing.get(experiment) or _("the time was up before its first block")
-    return Asked(key, question, _("Could not be tried: {why}.").format(why=why))
+    return Asked(key, question, _("Could not be tried: {why}.").format(why=why_missing(evidence, experiment)))
+
+
+def why_missing(evidence: Evidence, experiment: str) -> str:
+    """Return why there is nothing of an experiment; reasons come from other processes and files, in English."""
+    why = evidence.missing.get(experiment)
+    return _("the time was up before its first block") if why is None else translated(why)
 
 
 def belief_saves(key: str, other_keys: tuple[str, ...] = ()) -> Callable[[Mapping[str, Answer]], Conclusion]:

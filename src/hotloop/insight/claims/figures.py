@@ -6,7 +6,7 @@ import math
 
 from hotloop.insight.interval import Interval
 
-__all__ = ["figure", "percent", "seconds", "signed_percent", "us", "with_bounds"]
+__all__ = ["a_step", "figure", "percent", "seconds", "signed_percent", "us", "with_bounds"]
 
 _MOST_DECIMALS = 7
 
@@ -55,6 +55,11 @@ def percent(share: Interval) -> str:
 def signed_percent(share: Interval) -> str:
     """Return a change as a percentage with its bounds and its sign."""
     return with_bounds(share.times(100), "%", sign="+")
+
+
+def a_step(n: int, what: str) -> str:
+    """Return the name of an arm that does something so many times a step, such as "2 records a step"."""
+    return f"{n} {what}{'' if n == 1 else 's'} a step"
 
 
 def seconds(duration_s: float) -> str:

@@ -20,13 +20,19 @@ def as_text(ruling: Ruling) -> str:
     lines = [
         *_labelled(_("belief"), f'"{ruling.belief}"'),
         *_labelled(_("expected"), ruling.prediction),
-        *_labelled(_("verdict"), f"{_standing(ruling)}. {ruling.sentence}"),
+        *_labelled(_("verdict"), _verdict(ruling)),
         "",
     ]
     for answer in ruling.answers:
         lines += _answered(answer)
     lines += ["", *(line for table in ruling.tables for line in _table(table))]
     return "\n".join([*lines, "", *_labelled(_("conditions"), _conditions(ruling))])
+
+
+def _verdict(ruling: Ruling) -> str:
+    standing = _standing(ruling)
+    # What could not be tried says so itself.
+    return ruling.sentence if ruling.sentence.startswith(standing) else f"{standing}{_('. ')}{ruling.sentence}"
 
 
 def _standing(ruling: Ruling) -> str:

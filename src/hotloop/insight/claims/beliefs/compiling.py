@@ -17,6 +17,7 @@ from hotloop.insight.interval import Interval
 from hotloop.insight.measure import Arm, difference
 from hotloop.insight.verdict import Verdict, judge
 from hotloop.language import _
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from hotloop.insight.loop import Loop
@@ -55,7 +56,7 @@ def _needs(loop: Loop) -> str | None:
     named = os.environ.get("CXX")
     if any(shutil.which(name) for name in (named, *_COMPILERS) if name):
         return None
-    return "torch.compile needs a C++ compiler on the CPU, and none was found"
+    return Sentence("torch.compile needs a C++ compiler on the CPU, and none was found")
 
 
 def _ask(evidence: Evidence) -> list[Asked]:

@@ -11,6 +11,7 @@ from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.steps import Steps
 from hotloop.insight.measure import Arm
 from hotloop.language import _
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from hotloop.insight.loop import Loop
@@ -53,7 +54,7 @@ def _needs(loop: Loop) -> str | None:
 
     can = torch.set_flush_denormal(True)
     torch.set_flush_denormal(False)
-    return None if can else "torch cannot flush denormal numbers on this processor"
+    return None if can else Sentence("torch cannot flush denormal numbers on this processor")
 
 
 def _ask(evidence: Evidence) -> list[Asked]:

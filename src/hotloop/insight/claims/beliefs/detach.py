@@ -38,7 +38,7 @@ def _ask(evidence: Evidence) -> list[Asked]:
     wording = Wording(
         _("Does keeping loss.detach() and reading all at the end save time?"),
         costs=_("Keeping loss.detach() takes longer, {change} of a step ({us}): a tensor is made for each loss."),
-        saves=_("Keeping loss.detach() and reading at the end saves {change} of a step ({us})."),
+        saves=_("Keeping loss.detach() and reading at the end makes a step shorter: {change} ({us})."),
         equivalent=_("On the CPU both take the same within {threshold} of a step: {change} ({us}); nothing waits."),
     )
     return [compare(evidence, "reading", _LATER, wording, key="reading")]

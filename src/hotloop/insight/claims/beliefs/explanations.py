@@ -15,7 +15,7 @@ import numpy as np
 from hotloop.insight.claims.beliefs.append import asked_of_append
 from hotloop.insight.claims.beliefs.gpu import no_gpu
 from hotloop.insight.claims.claim import Asked, Experiment, Workbench
-from hotloop.insight.claims.comparing import Wording, compare, narrow_ratio, not_tried
+from hotloop.insight.claims.comparing import Wording, compare, narrow_ratio, not_tried, why_missing
 from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.figures import figure, percent, seconds, us
 from hotloop.insight.claims.steps import Steps
@@ -24,6 +24,7 @@ from hotloop.insight.measure import Arm, Measurements, difference, level, ratio,
 from hotloop.insight.statistics import Estimate
 from hotloop.insight.verdict import Verdict, judge
 from hotloop.language import _
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from hotloop.engines.interface import Session
@@ -76,7 +77,7 @@ def _multiply_and_add(run: object, turns: float, n: int) -> None:
 def _needs_flop(loop: Loop) -> str | None:
     from hotloop.insight.claims.facts import step_flop
 
-    return None if step_flop(loop) else "how much arithmetic its layers do cannot be told"
+    return None if step_flop(loop) else Sentence("how much arithmetic its layers do cannot be told")
 
 
 def _item_arms(workbench: Workbench) -> list[Arm]:
@@ -189,7 +190,7 @@ def _asynchronous(evidence: Evidence) -> Asked:
 def _on_a_gpu(evidence: Evidence) -> list[Asked]:
     question = _("And on a GPU?")
     if "gpu" not in evidence.measured:
-        why = evidence.missing.get("gpu") or _("the time was up before its first block")
+        why = why_missing(evidence, "gpu")
         text = _("Not measured: {why}. By torch's source item() copies on the current stream and waits for it.")
         return [Asked("gpu", question, text.format(why=why))]
     wording = Wording(
@@ -255,8 +256,8 @@ def _noise(evidence: Evidence) -> Asked:
             "No: with {more} records more a run takes {added} less, more than two runs differ ({spread})."
         ),
         Verdict.EQUIVALENT: _(
-            "Near the truth: {more} records more add {added} at most to a run of {run}, {share} %; the speed of two "
-            "single runs differs by {spread}. The effect drowns in that."
+            "Near the truth: {more} records more, such as 200 in place of 10, add {added} at most to a run of {run}, "
+            "{share} %; the speed of two single runs differs by {spread}. The effect drowns in that."
         ),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}

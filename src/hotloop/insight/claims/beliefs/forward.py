@@ -59,7 +59,7 @@ def _ask(evidence: Evidence) -> list[Asked]:
     call = Wording(
         _("And a forward pass by itself?"),
         costs=_("A forward pass by itself takes longer: {change} ({us})."),
-        saves=_("A forward pass by itself saves {us} ({change}): what looking for hooks of the outer module takes."),
+        saves=_("A forward pass by itself is shorter: {us} ({change}), what looking for hooks of the module takes."),
         equivalent=_("Even a forward pass by itself takes the same within {threshold}: {us} ({change})."),
     )
     return [

@@ -11,6 +11,7 @@ from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.steps import Steps
 from hotloop.insight.measure import Arm
 from hotloop.language import _
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from hotloop.insight.loop import Loop
@@ -24,7 +25,7 @@ def no_gpu(loop: Loop) -> str | None:
     """Return why nothing can be measured on a GPU, or None."""
     from hotloop.hardware import available_accelerator
 
-    return None if available_accelerator() else "torch sees no GPU here"
+    return None if available_accelerator() else Sentence("torch sees no GPU here")
 
 
 def _arms(workbench: Workbench) -> list[Arm]:

@@ -18,17 +18,17 @@ from hotloop.insight.claims.beliefs import append, explanations
 from hotloop.insight.claims.claim import Answer, Asked, Claim, Conclusion, Experiment, Standing, Workbench
 from hotloop.insight.claims.comparing import LEAST_COST_US, THRESHOLD, as_change, narrow_ratio, not_tried
 from hotloop.insight.claims.evidence import Evidence
-from hotloop.insight.claims.figures import figure, percent, seconds, signed_percent, us
+from hotloop.insight.claims.figures import a_step, figure, percent, seconds, signed_percent, us
 from hotloop.insight.claims.steps import Steps
 from hotloop.insight.measure import Arm, Measurements, difference, level, linearity, ratio, slope
 from hotloop.insight.statistics import Estimate
-from hotloop.insight.verdict import Verdict, judge, judge_bends, narrow_enough
+from hotloop.insight.verdict import INSIDE, Verdict, judge, judge_bends, narrow_enough
 from hotloop.language import _
 
 __all__ = ["CLAIM", "LEVELS", "ONE", "record", "record_every"]
 
 LEVELS = (0, 1, 2, 4, 8, 16)
-ONE = "1 records a step"
+ONE = a_step(1, "record")
 """The arm that does what a loop does which records each step."""
 
 _SELDOM, _ALWAYS = "a record every 100 steps", "a record every step"
@@ -36,7 +36,7 @@ _SELDOM, _ALWAYS = "a record every 100 steps", "a record every step"
 
 def _arms(workbench: Workbench) -> list[Arm]:
     steps = Steps(workbench.loop)
-    return [Arm(f"{m} records a step", partial(record, steps, m), m) for m in LEVELS]
+    return [Arm(a_step(m, "record"), partial(record, steps, m), m) for m in LEVELS]
 
 
 def record(steps: Steps, records: int, n: int) -> list[float]:
@@ -101,6 +101,7 @@ def _cost(evidence: Evidence) -> Asked:
         Verdict.EQUIVALENT: _("No cost was found: {us} a record, less than calling an empty function."),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
+    sentences[Verdict.EQUIVALENT] = texts[Verdict.EQUIVALENT].format(us=us(found.interval(INSIDE)))
     finding = judge(found, LEAST_COST_US, measured)
     return Asked(
         "cost", _("Does recording take time?"), sentences, finding, found.interval(), LEAST_COST_US, _("us a record")
@@ -133,6 +134,8 @@ def _share(evidence: Evidence) -> Asked:
         ),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}
+    inside = {**written, "step": percent(as_change(changed, INSIDE))}
+    sentences[Verdict.EQUIVALENT] = texts[Verdict.EQUIVALENT].format(**inside)
     finding = judge(changed, np.log1p(THRESHOLD * per_epoch), measured)
     return Asked(
         "share",
@@ -149,18 +152,21 @@ def _linear(evidence: Evidence) -> Asked:
     measured = evidence.measured["records"]
     threshold_us = THRESHOLD * level(measured, measured.names[0]).value
     bent = linearity(measured)
+    one, more = difference(measured, ONE), _each_more(measured)
+    first = Estimate(one.value - more.value, one.draws - more.draws, one.n_blocks).interval().low
     finding = judge_bends(bent, threshold_us, measured)
     written = {
         "d": figure(bent.largest),
         "levels": ", ".join(map(str, LEVELS)),
         "bend": us(finding.effect),
         "threshold": f"{THRESHOLD * 100:g} %",
+        "first": "" if first <= 0 else " " + _("A step's first record takes more than each further one."),
     }
     texts = {
         Verdict.COSTS: _("No: at one of {levels} records a step the time departs from a line by {bend}."),
         Verdict.EQUIVALENT: _(
-            "Yes: at {levels} records a step the time lies on a line, within +-{d} us (less than {threshold} of a "
-            "step)."
+            "Yes: at {levels} records a step the time lies on a line, within +-{d} us, less than {threshold} of a "
+            "step.{first}"
         ),
     }
     sentences = {verdict: text.format(**written) for verdict, text in texts.items()}

@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hotloop.insight.claims.claim import Answer, Asked, Claim, Conclusion, Experiment, Standing, Workbench
-from hotloop.insight.claims.comparing import Wording, belief_saves, compare
+from hotloop.insight.claims.comparing import Wording, belief_saves, compare, not_tried
 from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.facts import usable_threads
 from hotloop.insight.claims.steps import Steps
 from hotloop.insight.measure import Arm
 from hotloop.language import _
+from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
     from hotloop.insight.loop import Loop
@@ -34,12 +35,14 @@ def _arms(workbench: Workbench) -> list[Arm]:
 
 
 def _needs(loop: Loop) -> str | None:
-    return None if usable_threads() > 1 else "this process may use one core only"
+    return None if usable_threads() > 1 else Sentence("this process may use one core only")
 
 
 def _ask(evidence: Evidence) -> list[Asked]:
     measured = evidence.measured.get("threads")
-    names = measured.names[1:-1] if measured else (arm_name(evidence.facts.usable_threads),)
+    if measured is None:
+        return [not_tried(evidence, "threads", "threads", _("Is a step faster with more threads than with 1?"))]
+    names = measured.names[1:-1]
     return [compare(evidence, "threads", name, _wording(name)) for name in reversed(names)]
 
 
