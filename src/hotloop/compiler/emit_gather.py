@@ -10,8 +10,9 @@
         frame.transposed x[row 0..15] = r0..r15            where a gradient wants features side by side
         frame.y = y[row of each lane]
 
-A permutation is a long chain of operations that wait for each other: those of a few frames fill each other's gaps.
-Lanes beyond the last row repeat it, so that nothing in them is not finite unless it is in a real row, too.
+A permutation is a long chain of operations that wait for each other: those of a few frames fill each other's gaps. The
+row numbers pass through the stack, so that copying is written once, in a loop over the frames that there are. Lanes
+beyond the last row repeat it, so that nothing in them is not finite unless it is in a real row, too.
 """
 
 from __future__ import annotations
@@ -36,21 +37,22 @@ def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool
     last = lanes.register("sub nsw i64 %n_rows, 1")
     n_frames = lanes.register(f"sdiv i64 {lanes.int_add('%n_rows', width - 1)}, {width}")
     at_once = plan.rows_at_once if may_permute else 1
-    rows = lanes.register(f"alloca [{at_once * width} x i32], align 64")
+    row_numbers = lanes.register(f"alloca [{at_once * width} x i32], align 64")
     with lanes.loop(0, n_frames, at_once, name="groups") as group:
+        # Frames beyond the last one, too; they are not copied.
         found = [_positions(function, lanes.int_add(group.index, number), last) for number in range(at_once)]
         if permutation is not None:
             found = permutation.of(found)
         for number, vector in enumerate(found):
-            lanes.line(f"store <{width} x i32> {vector}, ptr {lanes.offset(rows, number * 4 * width)}, align 4")
+            lanes.line(f"store <{width} x i32> {vector}, ptr {lanes.offset(row_numbers, number * 4 * width)}, align 4")
         left = lanes.int_min(at_once, lanes.register(f"sub nsw i64 {n_frames}, {group.index}"))
         with lanes.loop(0, left, name="frames") as loop:
             frame_number = lanes.int_add(group.index, loop.index)
             frame = lanes.offset(frames, lanes.int_mul(frame_number, frame_bytes(plan, function.vector_bytes)))
-            of_frame = lanes.offset(rows, lanes.int_mul(loop.index, 4 * width))
-            numbers = [_number(function, lanes.offset(of_frame, 4 * lane)) for lane in range(width)]
+            of_frame = lanes.offset(row_numbers, lanes.int_mul(loop.index, 4 * width))
+            rows = [_number(function, lanes.offset(of_frame, 4 * lane)) for lane in range(width)]
             for item, source in sources:
-                _Copy(function, plan, item, frame).emit(source, numbers)
+                _Copy(function, plan, item, frame).emit(source, rows)
     return function.text(), lanes.declared
 
 
@@ -80,12 +82,23 @@ class _Permutation:
         self._total, self._half = _splat(function, total), half
 
     def of(self, positions: list[str]) -> list[str]:
-        """Return the rows at these positions, some vectors of them: repeated until each lands among the rows."""
+        """Return the rows at these positions, some vectors of them.
+
+        ::
+
+            walk:
+              current = phi [positions], [chosen]
+              active = phi [all], [outside]
+              chosen = select active, feistel(current), current
+              outside = chosen >= rows
+              br any(outside), walk, walked
+        """
         lanes, n = self._lanes, len(positions)
         before = lanes.body.label
         walk, done = lanes.label("walk"), lanes.label("walked")
         lanes.line(f"br i1 {self._is_wanted}, label %{walk}, label %{done}")
         lanes.start_block(walk)
+        # Phi nodes name values that come later: their lines are completed at the end.
         place = len(lanes.lines)
         current, active = [[lanes.register("") for _ in positions] for _ in range(2)]
         moved = [self._feistel(value) for value in current]
@@ -138,14 +151,17 @@ class _Permutation:
 
 
 class _Copy:
-    """The code that copies one input of a frame's rows: each feature becomes a vector."""
+    """The code that copies one input of a frame's rows: each feature becomes a vector.
+
+    Where a sum over rows wants features in lanes, rows are also kept as they are read, side by side: the transpose that
+    ``emit_reductions`` would make of the vectors.
+    """
 
     def __init__(self, function: Function, plan: BlockPlan, item: Input, frame: str):
         self._function, self._lanes, self._item = function, function.lanes, item
         self._target = self._place(frame, plan.places[item.name])
-        # There a row's features lie side by side, padded to whole vectors, as they are read.
-        wanted = plan.transposed.get(item.name)
-        self._as_read = None if wanted is None else self._place(frame, wanted)
+        place = plan.transposed.get(item.name)
+        self._as_read = None if place is None else self._place(frame, place)
 
     def _place(self, frame: str, feature: int) -> str:
         return self._lanes.offset(frame, feature * self._function.vector_bytes)
@@ -175,7 +191,7 @@ class _Copy:
             lanes.store(vector, function.at(self._target, feature.plus(number), function.vector_bytes))
 
     def _load(self, address: str, count: int) -> str:
-        """Load so many features of one row; what is left of the vector is zero."""
+        """Load so many features of one row; what is left of the vector is zero, since it may be kept as it is read."""
         lanes = self._lanes
         kind = f"<{count} x {lanes.scalar}>" if count > 1 else lanes.scalar
         part = lanes.register(f"load {kind}, ptr {address}, align {lanes.size_bytes}")
@@ -183,6 +199,7 @@ class _Copy:
             return lanes.register(f"insertelement {lanes.real} zeroinitializer, {kind} {part}, i64 0")
         if count == lanes.width:
             return part
+        # Place "count" is the first of the second operand, which is zero.
         places = ", ".join(f"i32 {min(at, count)}" for at in range(lanes.width))
         return lanes.register(f"shufflevector {kind} {part}, {kind} zeroinitializer, <{lanes.width} x i32> <{places}>")
 

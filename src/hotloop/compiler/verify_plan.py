@@ -204,6 +204,11 @@ def _verify_places(plan: BlockPlan) -> None:
             apart = stop <= other_start or other_stop <= start or last < other_made or other_last < made
             _expect(apart, f"{name} and {other} share a place, and both are needed")
         taken.append((start, stop, made, last, name))
+    # Transposes of rows are written when these are gathered, which is once where they are laid out for all steps.
+    behind = max((stop for _, stop, *_ in taken), default=0)
+    for name, start in plan.transposed.items():
+        _expect(start >= behind, f"the transpose of {name} shares a place with what may be written at any time")
+        _expect(start + plan.type(name).n_features <= plan.frame_features, f"the transpose of {name} lies outside")
     for name in plan.masked:
         _expect(name in plan.kept, f"{name} must be zero beyond the last row, and nothing writes it")
     for phase in plan.phases:
