@@ -51,7 +51,7 @@ def test_what_is_captured_is_a_program(in_process):
         (["--optimizer", "adamw", "--weight-decay", "0.1"], r"update adam of (.|\n)*scalar decay"),
         (["--class-weight", "balanced"], r"fixed class_weight: f32\[h0?1?=3\]"),
         (["--recipe", "tabular"], r"evaluation\n"),
-        (["--column", "sepal_length_cm"], r"data y: f32\[rows, h1=1\]"),
+        (["--target", "sepal_length_cm"], r"data y: f32\[rows, h1=1\]"),
     ],
 )
 def test_options_of_the_network(in_process, options, found):
@@ -78,7 +78,7 @@ def test_generated_code(in_process):
 )
 def test_code_for_any_processor(in_process, target, registers):
     assert target in TARGET_NAMES
-    shown = in_process("ir", "iris", "--asm", "--target", target).stdout
+    shown = in_process("ir", "iris", "--asm", "--level", target).stdout
     assert re.search(registers, shown)
     assert re.search("%zmm" if target != "avx512" else "fmla", shown) is None
 
@@ -88,7 +88,7 @@ def test_code_for_any_processor(in_process, target, registers):
     [
         (["--after", "fuse_elementwize"], "no pass is called 'fuse_elementwize'. Did you mean 'fuse_elementwise'?"),
         (["--after", "x"], "no pass is called 'x'. Use one of captured, eliminate, fold, fuse_elementwise,"),
-        (["--target", "avx521"], "Did you mean 'avx512'?"),
+        (["--level", "avx521"], "Did you mean 'avx512'?"),
         (["--llvm", "--asm"], "--after, --llvm and --asm each ask for another stage. Give one of them."),
         (["--activation", "rellu"], "Did you mean 'relu'?"),
     ],

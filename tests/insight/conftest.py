@@ -14,5 +14,5 @@ def quick(monkeypatch):
 
     core = Measured("1 core", gflop_per_s=2000.0, bandwidth_gb_per_s=100.0)
     monkeypatch.setattr(explaining, "passport_here", lambda: synthetic_cpu())
-    monkeypatch.setattr(measure_cpu, "measure_cpu", lambda cpu, available_bytes: (core,))
+    monkeypatch.setattr(measure_cpu, "measure_cpu", lambda cpu, available_bytes, threads: (core,))
     monkeypatch.setattr(explaining, "_budget", lambda seconds: Budget(seconds, 2, 2))

@@ -83,7 +83,7 @@ def test_json_is_the_same_in_both_languages(tmp_path, arguments):
         (
             ["train", "iris", "--epochs", "0"],
             2,
-            "epochs 的值是 0；它必须是大于或等于 1 的整数。参见 hotloop train",
+            "--epochs 的值是 0；它必须是大于或等于 1 的整数。参见 hotloop train",
         ),
         (["train", "iris", "--patience", "-1"], 2, "--patience 的值是 -1；它必须大于或等于 0。"),
         (["predict", "nothing", "iris"], 1, "没有训练结果“nothing”。"),

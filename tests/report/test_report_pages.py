@@ -286,7 +286,7 @@ def test_the_bars_of_the_waterfall_follow_one_another():
 
 def test_the_conclusion_comes_first_and_a_refusal_forbids_it():
     said = text_of(render_explanation(make_explanation()))
-    assert "A step takes 131 µs; arithmetic needs 0.17 µs: 760 times above the floor." in said
+    assert "A step takes 131 µs; arithmetic needs 0.17 µs: 760 times the floor." in said
     assert "The largest part is “backward”: 47.4 µs, 36 % of a step." in said
     assert "No conclusion is drawn" not in said
     refused = text_of(render_explanation(make_explanation(ledger=make_ledger(refusal="Probing adds 31 % to a step."))))
@@ -298,7 +298,7 @@ def test_the_conclusion_comes_first_and_a_refusal_forbids_it():
     ("arithmetic_us", "traffic_us", "words"),
     [
         (100.0, 1.0, "A step takes 131 µs; arithmetic needs 100 µs: near the floor."),
-        (1.0, 10.0, "A step takes 131 µs; moving its data needs 10 µs: 13 times above the floor."),
+        (1.0, 10.0, "A step takes 131 µs; moving its data needs 10 µs: 13 times the floor."),
         (0.0, 0.0, "A step takes 131 µs."),
     ],
 )

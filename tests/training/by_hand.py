@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
 import torch
 
+from hotloop.engines.threads import torch_threads
 from hotloop.program.random import row_order
 
 
+def one_thread(function):
+    @functools.wraps(function)
+    def on_one(*args, **kwargs):
+        with torch_threads(1):
+            return function(*args, **kwargs)
+
+    return on_one
+
+
+@one_thread
 def train_by_hand(
     model,
     X,
@@ -27,7 +39,10 @@ def train_by_hand(
     seed=0,
     metric=None,
 ):
-    """Train with plain torch; return the loss of each epoch: before the update, or the mean over its rows."""
+    """Train with plain torch; return the loss of each epoch: before the update, or the mean over its rows.
+
+    On one thread, like ``fit`` for steps as small as these: some of torch's sums are rounded otherwise on several.
+    """
     n_rows, losses = len(X), []
     size = batch_size or n_rows
     starts = range(0, n_rows - size + 1 if drop_last else n_rows, size)

@@ -13,6 +13,9 @@ __all__ = ["error_line"]
 # A word, and what it is set to; neither a part of a path nor of a dotted name.
 _SETTING = re.compile(r'(?<![\w.:/-])([a-z]+(?:_[a-z]+)*)(=(?:"[^"]*"|\w*))?(?![\w/-]|\.[a-z])', re.ASCII)
 
+# A setting that a clause begins with, such as "record_every is 0".
+_NAMED = re.compile(r"(?:(?<=^)|(?<=; )|(?<=；))[a-z]+(?:_[a-z]+)*(?= )", re.ASCII)
+
 
 def error_line(error: HotloopError, command: str | None = None, options: Mapping[str, str] | None = None) -> str:
     """Return what an error says, for standard error.
@@ -29,8 +32,9 @@ def error_line(error: HotloopError, command: str | None = None, options: Mapping
     what, why, do, see = (part and shown(part) for part in (error.what, error.why, error.do, error.see))
     if command and see and see.startswith("help("):
         see = f"{command} --help"
-    if options is not None and do:
-        do = _with_options(do, options)
+    if options is not None:
+        what = _NAMED.sub(lambda found: options.get(found[0], found[0]), what or "")
+        do = do and _with_options(do, options)
     return as_line(what or "", why, do, see and _("See {where}").format(where=see), stop=_(". "))
 
 

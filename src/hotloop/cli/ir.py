@@ -28,7 +28,7 @@ def ir(
     table: str,
     /,
     *,
-    column: Annotated[str | None, _NETWORK] = None,
+    target: Annotated[str | None, _NETWORK] = None,
     recipe: Annotated[str | None, _NETWORK] = None,
     hidden: Annotated[str | None, _NETWORK] = None,
     activation: Annotated[str | None, _NETWORK] = None,
@@ -39,7 +39,7 @@ def ir(
     after: Annotated[str | None, _STAGE] = None,
     llvm: Annotated[bool, _STAGE] = False,
     asm: Annotated[bool, _STAGE] = False,
-    target: Annotated[str | None, _STAGE] = None,
+    level: Annotated[str | None, _STAGE] = None,
 ) -> None:
     """Show what the compiler makes of the network that hotloop train would train.
 
@@ -47,7 +47,7 @@ def ir(
     ----------
     table
         A .csv, .tsv or .parquet file, or "iris".
-    column
+    target
         Column to predict; the last by default.
     recipe
         lesson (default for iris) or tabular.
@@ -69,7 +69,7 @@ def ir(
         The LLVM IR instead.
     asm
         The assembly instead.
-    target
+    level
         avx512, avx2, sse or neon: this machine's by default.
     """
     if (after is not None) + llvm + asm > 1:
@@ -78,7 +78,7 @@ def ir(
         )
     from hotloop.compiler.target import host_target, named_target
 
-    processor = host_target() if target is None else named_target(target)
+    processor = host_target() if level is None else named_target(level)
     chosen = override(
         find_recipe(recipe, table),
         hidden=widths(hidden),
@@ -87,15 +87,15 @@ def ir(
         weight_decay=weight_decay,
         balanced=None if class_weight is None else class_weight == "balanced",
     )
-    program, rows = _program(_task(table, with_optional(chosen, batch_size, None), column), processor)
+    program, rows = _program(_task(table, with_optional(chosen, batch_size, None), target), processor)
     print(_code(program, rows, processor, asm) if llvm or asm else _stage(program, rows, processor, after), end="")
 
 
-def _task(table: str, recipe: Recipe, column: str | None) -> LayersTask:
+def _task(table: str, recipe: Recipe, target: str | None) -> LayersTask:
     from hotloop import tables
     from hotloop.training.train_table import prepare_table_training
 
-    return prepare_table_training(tables.read(table), recipe, target=column).layers_task()
+    return prepare_table_training(tables.read(table), recipe, target=target).layers_task()
 
 
 def _program(task: LayersTask, target: Target) -> tuple[Program, RowsShape]:

@@ -163,7 +163,10 @@ def _is_model(value: object, module: ModuleType) -> bool:
 def _listed(path: Path, models: list[str]) -> str:
     if not models:
         return _("write a class of torch.nn.Module into it")
-    return _("write one of {names}").format(names=", ".join(f"{path}:{model}" for model in models[:_MOST_NAMES]))
+    names = ", ".join(f"{path}:{model}" for model in models[:_MOST_NAMES])
+    if len(models) <= _MOST_NAMES:
+        return _("write one of {names}").format(names=names)
+    return _("write one of {names}, or one of {n} more").format(names=names, n=len(models) - _MOST_NAMES)
 
 
 def _built(path: Path, name: str, found: object) -> torch.nn.Module:

@@ -111,7 +111,7 @@ def train(
     class_weight
         balanced: rare classes count more; or none.
     patience
-        Stop after so many epochs without a better loss.
+        Stop after so many epochs without a better validation loss; 0: never.
     seed
         Of first weights and row order: 0 by default.
     device
@@ -249,10 +249,10 @@ class _Console:
             parts.append(_("{n:,} to validate").format(n=len(data.X_validation)))
         parts.append(_("{n:,} to test").format(n=len(data.X_test)))
         classes = _("{n} classes").format(n=schema.n_outputs)
-        content = _("{name}: {rows:,} rows, {features} features -> {target} ({answer})").format(
+        content = _("{name}: {rows}, {features} -> {target} ({answer})").format(
             name=table.name,
-            rows=table.n_rows,
-            features=schema.n_features,
+            rows=n_("{n:,} row", "{n:,} rows", table.n_rows).format(n=table.n_rows),
+            features=n_("{n} feature", "{n} features", schema.n_features).format(n=schema.n_features),
             target=schema.target,
             answer=classes if schema.task == "classification" else _("numbers"),
         )
@@ -284,11 +284,12 @@ class _Console:
             return
         per_epoch_us = 1e6 * run.duration_s / max(run.epochs, 1)
         time = n_(
-            "{seconds:.2f} s for {n:,} epoch ({us:,.0f} us an epoch)",
-            "{seconds:.2f} s for {n:,} epochs ({us:,.0f} us an epoch)",
+            "{seconds:.2f} s for {n:,} epoch ({us} us an epoch)",
+            "{seconds:.2f} s for {n:,} epochs ({us} us an epoch)",
             run.epochs,
         )
-        self._line(_("time"), time.format(seconds=run.duration_s, n=run.epochs, us=per_epoch_us))
+        us = f"{per_epoch_us:,.0f}" if per_epoch_us >= 100 else f"{per_epoch_us:.2g}"
+        self._line(_("time"), time.format(seconds=run.duration_s, n=run.epochs, us=us))
         if run.stopped == "patience":
             self._line(_("stopped"), shown(run.stopped_why))
         for note in run.notes[len(training.prepared.notes) :]:
@@ -314,9 +315,10 @@ def _recipe_text(recipe: Recipe) -> str:
     batch = _("full batch")
     if recipe.batch_size is not None:
         batch = _("batches of {n}").format(n=recipe.batch_size)
-    text = _("{name}: {optimizer}, learning rate {rate:g}, {batch}, {epochs:,} epochs")
+    epochs = n_("{n:,} epoch", "{n:,} epochs", recipe.epochs).format(n=recipe.epochs)
+    text = _("{name}: {optimizer}, learning rate {rate:g}, {batch}, {epochs}")
     return text.format(
-        name=recipe.name, optimizer=recipe.optimizer, rate=recipe.learning_rate, batch=batch, epochs=recipe.epochs
+        name=recipe.name, optimizer=recipe.optimizer, rate=recipe.learning_rate, batch=batch, epochs=epochs
     )
 
 

@@ -50,7 +50,7 @@ def check_engine_name(name: str) -> None:
     if name not in ENGINE_NAMES:
         raise ArgumentError(
             Sentence("unknown engine {name!r}.{near}", name=name, near=nearest(str(name), ENGINE_NAMES)),
-            do=Sentence("use {names}", names=", ".join(ENGINE_NAMES)),
+            do=Sentence("use {names}", names=", ".join(("auto", *ENGINES))),
         )
     if name != "auto" and name not in ENGINES:
         raise UnsupportedError(
@@ -78,9 +78,18 @@ def choose_engine(name: str, task: Task) -> tuple[Engine[Task], str]:
     for engine in ENGINES.values():
         refused = engine.refusal(task)
         if refused is None:
-            return engine, clauses(*refusals) if refusals else _fastest(engine.name)
-        refusals.append(Sentence("{name}: {what}, since {why}", name=engine.name, what=refused.what, why=refused.why))
+            chosen = _fastest(engine.name)
+            if refusals:
+                chosen = Sentence("{name}, since {refusals}", name=engine.name, refusals=clauses(*refusals))
+            return engine, chosen
+        refusals.append(_why_not(engine.name, refused))
     raise AssertionError("eager refuses nothing")
+
+
+def _why_not(name: str, refused: UnsupportedError) -> Sentence:
+    why_not = Sentence("{name} {what}: {why}", name=name, what=refused.what, why=refused.why)
+    instead = getattr(refused, "instead", None)
+    return why_not if instead is None else Sentence("{why_not}; instead, {do}", why_not=why_not, do=instead)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 
 from hotloop.hardware.description import Cpu, Measured
@@ -19,24 +19,34 @@ _FMA_DURATION_S = 0.05
 _SHORT_RUNS = 50
 
 
-def measure_cpu(cpu: Cpu, available_bytes: int | None) -> tuple[Measured, ...]:
+def measure_cpu(
+    cpu: Cpu, available_bytes: int | None, *, threads: Collection[int] | None = None
+) -> tuple[Measured, ...]:
     """Return the figures of one core and, where there are several, of all usable threads.
 
     Takes 1 to 3 s and up to 1 GiB of memory. The best of five repeats counts: a peak is what can be reached.
+
+    Parameters
+    ----------
+    cpu : Cpu
+    available_bytes : int, optional
+        Of memory.
+    threads : collection of int, optional
+        Measure these numbers of threads only.
     """
     loop, failure = _compile(cpu)
     size_bytes = array_bytes(cpu, available_bytes)
     copies = _Copies(size_bytes)
-    counts = sorted({1, cpu.usable_threads or 1})
+    counts = sorted(threads or {1, cpu.usable_threads or 1})
     notes = [failure, _cache_note(cpu, size_bytes)]
     return tuple(
         Measured(
-            on=Sentence("1 core") if threads == 1 else Sentence("{threads} threads", threads=threads),
-            gflop_per_s=_gflop_per_s(loop, threads) if loop else None,
-            bandwidth_gb_per_s=copies.gb_per_s(threads),
+            on=Sentence("1 core") if count == 1 else Sentence("{threads} threads", threads=count),
+            gflop_per_s=_gflop_per_s(loop, count) if loop else None,
+            bandwidth_gb_per_s=copies.gb_per_s(count),
             note=clauses(*(note for note in notes if note)) if any(notes) else None,
         )
-        for threads in counts
+        for count in counts
     )
 
 

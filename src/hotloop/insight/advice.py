@@ -17,7 +17,12 @@ _WORTH_GATHERING_LESS = 0.2
 
 
 def advise(
-    subject: Subject, ledger: Ledger, ladder: Ladder, ways: tuple[Forecast, ...], break_even: BreakEven | None
+    subject: Subject,
+    ledger: Ledger,
+    ladder: Ladder,
+    ways: tuple[Forecast, ...],
+    break_even: BreakEven | None,
+    remedy: str | None = None,
 ) -> tuple[Advice, ...]:
     """Return advice on engine, threads, device, recording and batch size; "nothing" where all is well.
 
@@ -30,9 +35,11 @@ def advise(
     ways : tuple of Forecast
         Engines and devices, measured where that was possible.
     break_even : BreakEven, optional
+    remedy : str, optional
+        What to change in a loop that nothing compiles, as a clause.
     """
     found = [
-        *_engine(subject, ladder, ways),
+        *_engine(subject, ladder, ways, remedy),
         *_threads(ways),
         *_device(ways, break_even),
         *_recording(ledger),
@@ -46,17 +53,14 @@ def advise(
     return tuple(found)
 
 
-def _engine(subject: Subject, ladder: Ladder, ways: tuple[Forecast, ...]) -> Iterator[Advice]:
+def _engine(subject: Subject, ladder: Ladder, ways: tuple[Forecast, ...], remedy: str | None) -> Iterator[Advice]:
     native = next((way for way in ways if way.engine == "native" and way.machine is None), None)
     # Measured in the same blocks as machine code; the ledger's wall time is not, and may have been refused.
     eager_us = next((rung.us.value for rung in ladder.rungs if rung.name == "eager"), None)
     if native is None or eager_us is None:
         return
     if native.unavailable is not None:
-        sentence = Sentence(
-            "Nothing compiles this loop: {why}. See hotloop layers for what is covered.", why=native.unavailable
-        )
-        yield Advice("engine", sentence, eager_us, "us a step")
+        yield _not_compiled(ladder, eager_us, native.unavailable, remedy)
         return
     if native.measured_us is None:
         return
@@ -67,10 +71,10 @@ def _engine(subject: Subject, ladder: Ladder, ways: tuple[Forecast, ...]) -> Ite
     if saved_s <= 0:
         from_step = math.ceil(1e6 * native.prepare_s / (eager_us - native.measured_us.value))
         sentence = Sentence(
-            "Compiled, a step takes {us:.3g} us, {times:.0f} times less, but compiling takes {prepare:.2g} s: "
+            "Compiled, a step takes {us} us, {times} times less, but compiling takes {prepare:.2g} s: "
             "it pays from {n:,} steps on, and this run has {steps:,}.",
-            us=native.measured_us.value,
-            times=times,
+            us=_figure(native.measured_us.value),
+            times=_times(times),
             prepare=native.prepare_s,
             n=from_step,
             steps=subject.steps,
@@ -78,14 +82,32 @@ def _engine(subject: Subject, ladder: Ladder, ways: tuple[Forecast, ...]) -> Ite
         yield Advice("engine", sentence, times, "times")
         return
     sentence = Sentence(
-        "Train with hotloop.fit or hotloop train: compiled, a step takes {us:.3g} us, {times:.0f} times less; "
+        "Train with hotloop.fit or hotloop train: compiled, a step takes {us} us, {times} times less; "
         "the {steps:,} steps of this run take {saved_s:.3g} s less, compiling counted.",
-        us=native.measured_us.value,
-        times=times,
+        us=_figure(native.measured_us.value),
+        times=_times(times),
         steps=subject.steps,
         saved_s=saved_s,
     )
     yield Advice("engine", sentence, times, "times")
+
+
+def _not_compiled(ladder: Ladder, eager_us: float, why: str, remedy: str | None) -> Advice:
+    # Machine code has a rung where only hooks stand in its way.
+    unhooked_us = next((rung.us.value for rung in ladder.rungs if rung.name == "native"), None)
+    if unhooked_us is not None:
+        times = eager_us / unhooked_us
+        sentence = Sentence(
+            "Remove the hooks: then the loop compiles, and a step takes {us} us, {times} times less ({why}).",
+            us=_figure(unhooked_us),
+            times=_times(times),
+            why=why,
+        )
+        return Advice("engine", sentence, times, "times")
+    where = Sentence("hotloop call shows what each module takes, hotloop layers what is covered")
+    told = where if remedy is None else Sentence("to compile it, {remedy}; {where}", remedy=remedy, where=where)
+    sentence = Sentence("Nothing compiles this loop: {why}. What helps: {told}.", why=why, told=told)
+    return Advice("engine", sentence, eager_us, "us a step")
 
 
 def _threads(ways: tuple[Forecast, ...]) -> Iterator[Advice]:
@@ -101,14 +123,14 @@ def _threads(ways: tuple[Forecast, ...]) -> Iterator[Advice]:
     times = all_of_them.value / one.value
     if times > _WORTH_IT:
         sentence = Sentence(
-            "In eager torch, set torch.set_num_threads(1): {n} threads take {times:,.1f} times as long.",
+            "In eager torch, set torch.set_num_threads(1): {n} threads take {times} times as long.",
             n=most,
-            times=times,
+            times=_times(times),
         )
         yield Advice("threads", sentence, times, "times")
     elif times < 1 / _WORTH_IT:
         sentence = Sentence(
-            "In eager torch, use all {n} threads: one takes {times:,.1f} times as long.", n=most, times=1 / times
+            "In eager torch, use all {n} threads: one takes {times} times as long.", n=most, times=_times(1 / times)
         )
         yield Advice("threads", sentence, 1 / times, "times")
 
@@ -121,19 +143,19 @@ def _device(ways: tuple[Forecast, ...], break_even: BreakEven | None) -> Iterato
     here, there = _best(fastest), _best(gpu)
     facts = {
         "name": gpu.machine or (break_even.gpu if break_even else gpu.device),
-        "us": there,
+        "us": _figure(there),
         "kind": Sentence("measured") if gpu.measured_us is not None else Sentence("forecast"),
     }
     if there * _WORTH_IT < here:
         times = here / there
         sentence = Sentence(
-            "Use {name}: a step there takes {us:.3g} us, {times:.2g} times less ({kind}).", times=times, **facts
+            "Use {name}: a step there takes {us} us, {times} times less ({kind}).", times=_times(times), **facts
         )
     else:
         times = there / here
         sentence = Sentence(
-            "Stay on the CPU: on {name} a step takes {us:.3g} us, {times:.2g} times as long ({kind}).",
-            times=times,
+            "Stay on the CPU: on {name} a step takes {us} us, {times} times as long ({kind}).",
+            times=_times(times),
             **facts,
         )
     yield Advice("device", sentence, times, "times")
@@ -168,6 +190,15 @@ def _batch(subject: Subject, ledger: Ledger) -> Iterator[Advice]:
         share=share,
     )
     yield Advice("batch_size", sentence, share, "%")
+
+
+def _figure(value: float) -> str:
+    """Return a number with three figures, without exponents."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _best(way: Forecast) -> float:

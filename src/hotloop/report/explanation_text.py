@@ -41,7 +41,7 @@ def explanation_text(answer: Explanation, columns: int = 100) -> str:
     for note in answer.notes:
         lines += ["", *_wrapped(shown(note), columns)]
     # The ledger names the threads.
-    told = [value for name, value in answer.conditions.items() if name != "threads"]
+    told = [shown(value) for name, value in answer.conditions.items() if name != "threads"]
     lines += ["", *_wrapped(", ".join(told), columns)]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hotloop.insight.explanation import BreakEven, Explanation, Floor, Ledger, Subject
-from hotloop.language import _
+from hotloop.language import _, n_, shown
 from hotloop.report.break_even_map import is_inside
 from hotloop.report.labels import condition_label, ledger_label
 from hotloop.report.numbers import count, duration, percent, short, significant, written
@@ -32,7 +32,7 @@ def explanation_headline(answer: Explanation) -> str:
         return _("A step takes {wall} µs.").format(wall=significant(wall))
     needs = _("arithmetic needs") if floor.arithmetic_us >= floor.traffic_us else _("moving its data needs")
     times = wall / floor.us
-    verdict = _("near the floor") if times < _NEAR_THE_FLOOR else _("{times} times above the floor")
+    verdict = _("near the floor") if times < _NEAR_THE_FLOOR else _("{times} times the floor")
     return _("A step takes {wall} µs; {needs} {floor} µs: {verdict}.").format(
         wall=significant(wall),
         needs=needs,
@@ -55,15 +55,14 @@ def conclusion(ledger: Ledger) -> str:
 
 def subject_sentence(subject: Subject) -> str:
     """Say what was looked at."""
-    sentence = _(
-        "{name}: {network}, {weights} weights; {rows} rows of {features} features, {batch} of them a step; {how}."
-    )
+    sentence = _("{name}: {network}, {weights} weights; {rows} of {features}, {batch} of them a step; {how}.")
+    rows, features = subject.rows, subject.features
     return sentence.format(
         name=shortened(subject.name, _NAME),
         network=shortened(subject.network, _NAME),
         weights=count(subject.n_weights),
-        rows=count(subject.rows),
-        features=count(subject.features),
+        rows=n_("{n} row", "{n} rows", rows).format(n=count(rows)),
+        features=n_("{n} feature", "{n} features", features).format(n=count(features)),
         batch=count(subject.batch_size),
         how=", ".join(shortened(name, _NAME) for name in (subject.optimizer, subject.loss)),
     )
@@ -77,7 +76,7 @@ def explanation_figures(answer: Explanation) -> list[Figure]:
         Figure(_("floor"), f"{significant(answer.floor.us, 2)} µs", _("on this machine, one core")),
     ]
     if answer.floor.us > 0:
-        figures.append(Figure(_("above the floor"), f"{significant(wall.value / answer.floor.us, 2)} ×"))
+        figures.append(Figure(_("against the floor"), f"{significant(wall.value / answer.floor.us, 2)} ×"))
     engine = shortened(answer.ledger.engine, _NAME)
     whole = _("{steps} steps of engine {engine}").format(steps=count(answer.subject.steps), engine=engine)
     figures.append(Figure(_("the whole run"), duration(1e-6 * wall.value * answer.subject.steps), whole))
@@ -96,7 +95,7 @@ def ledger_caption(ledger: Ledger) -> str:
 def conditions(answer: Explanation) -> list[tuple[str, str]]:
     """Return what the figures hold for, as terms and what they are."""
     return [
-        (shortened(condition_label(name), _NAME), shortened(value, _REASON))
+        (shortened(condition_label(name), _NAME), shortened(shown(value), _REASON))
         for name, value in answer.conditions.items()
     ]
 

@@ -56,5 +56,14 @@ def unit_label(unit: str) -> str:
 
 def condition_label(name: str) -> str:
     """Say what a condition is."""
-    known = {"machine": _("machine"), "date": _("date"), "system": _("system"), "threads": _("threads")}
+    known = {
+        "machine": _("machine"),
+        "date": _("date"),
+        "system": _("system"),
+        "threads": _("threads"),
+        "versions": _("versions"),
+        "load": _("load"),
+        "speed": _("speed"),
+        "machine's figures": _("machine's figures"),
+    }
     return known.get(name, name.replace("_", " "))

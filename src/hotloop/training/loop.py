@@ -71,7 +71,7 @@ class TrainingLoop(Generic[OwnTask]):
     signal_number : int or None
         What interrupted it.
     duration_s : float
-        Of the loop alone, with what earlier parts of a resumed run took.
+        Of the loop alone, with what earlier parts of a resumed run took, and without saving its state.
     prepare_s : float
         Until the engine was ready.
     """
@@ -97,6 +97,7 @@ class TrainingLoop(Generic[OwnTask]):
         self._may_change_engine, self._steps_per_epoch = may_change_engine, task.steps_per_epoch
         self._chunk_steps = 1
         self._said_unsaved = False
+        self._saving_s = 0.0
 
     def run(self) -> Session:
         """Train, hand the model back, and return the session that trained it, closed."""
@@ -127,14 +128,14 @@ class TrainingLoop(Generic[OwnTask]):
             while not self.stopped:
                 self._next_chunk()
                 bar.update(self.recorder.epochs, self.recorder.last_loss)
-                self.duration_s = earlier_s + time.perf_counter() - started_s
+                self.duration_s = earlier_s + time.perf_counter() - started_s - self._saving_s
                 if interruption.signal_number is not None and not self.stopped:
                     self._interrupt()
                 if self._checkpoint is not None and (self.stopped or self._checkpoint.is_due()):
                     self._save(self._checkpoint)
         self._history.forget()
         self._keep_best()
-        self.duration_s = earlier_s + time.perf_counter() - started_s
+        self.duration_s = earlier_s + time.perf_counter() - started_s - self._saving_s
 
     def _next_chunk(self) -> None:
         steps_per_epoch, step = self._steps_per_epoch, self._session.step
@@ -257,6 +258,7 @@ class TrainingLoop(Generic[OwnTask]):
         # Weights that are not finite are found out about within the next step, and left behind.
         if not self.stopped and self._has_lost_weights():
             return
+        began_s = time.perf_counter()
         try:
             checkpoint.write(self._state())
         except OutputError as error:
@@ -270,6 +272,7 @@ class TrainingLoop(Generic[OwnTask]):
                         why=error.why or error.what,
                     )
                 )
+        self._saving_s += time.perf_counter() - began_s
 
     def _keep_best(self) -> None:
         """Load the best weights where patience asked for them; an interrupted run stays where it is."""

@@ -30,7 +30,7 @@ from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
 from hotloop.training.fingerprint import fingerprint_of
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared, row_settings
+from hotloop.training.prepared import Prepared, row_settings, threads_notes
 from hotloop.training.schedule import LearningRates
 from hotloop.training.settings import Settings
 
@@ -135,6 +135,8 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         raise
     capture_s = time.perf_counter() - started_s
     task = _checked(task, engine)
+    if engine.compiles:
+        notes += threads_notes(settings)
     return PreparedModule(
         task=task,
         plan=Plan.of(settings, validates=validation is not None),

@@ -22,7 +22,7 @@ from hotloop.sentence import Sentence
 from hotloop.training.arguments import check_settings
 from hotloop.training.fingerprint import fingerprint_of_layers
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared, row_settings
+from hotloop.training.prepared import Prepared, row_settings, threads_notes
 from hotloop.training.settings import RunSettings
 
 __all__ = ["PreparedLayers", "prepare_layers"]
@@ -140,7 +140,7 @@ def prepare_layers(
         else Sentence("{name}, the fastest engine, can compile all of it", name="native"),
         why_device=why_device,
         capture_s=time.perf_counter() - started_s,
-        notes=(),
+        notes=threads_notes(settings),
         settings=settings,
         seed=seed,
     )

@@ -19,7 +19,7 @@ from hotloop.engines.interface import AnyTask, Engine
 from hotloop.errors import Interrupted
 from hotloop.program.network import Network
 from hotloop.runs.run import Run
-from hotloop.sentence import clauses
+from hotloop.sentence import Sentence, clauses
 from hotloop.training.checkpoint import Checkpoint
 from hotloop.training.loop import TrainingLoop
 from hotloop.training.plan import Plan
@@ -29,7 +29,7 @@ from hotloop.training.settings import RunSettings
 if TYPE_CHECKING:
     from hotloop.training.schedule import LearningRates
 
-__all__ = ["Prepared", "row_settings"]
+__all__ = ["Prepared", "row_settings", "threads_notes"]
 
 OwnTask = TypeVar("OwnTask", bound=AnyTask)
 
@@ -140,6 +140,13 @@ class Prepared(ABC, Generic[OwnTask]):
             module_name=self.module_name,
             started_at=started_at,
         )
+
+
+def threads_notes(settings: RunSettings) -> tuple[str, ...]:
+    """Return what to say where compiled code is given threads that it does not use."""
+    if settings.threads is None or settings.threads == 1:
+        return ()
+    return (Sentence("compiled code runs on one thread: threads={n} changes nothing", n=settings.threads),)
 
 
 def row_settings(X: Any, y: Any) -> dict[str, object]:

@@ -298,6 +298,11 @@ def prepare_table_training(
 
     if recipe.balanced and task == "regression":
         raise ArgumentError(Sentence("class weights are for classes, and this is a regression"))
+    if recipe.patience is not None and not recipe.validation_size:
+        raise ArgumentError(
+            Sentence("patience needs validation rows, and this recipe keeps none"),
+            do=Sentence("give {setting}", setting="validation_size=0.2"),
+        )
     prepared = prepare(
         table,
         target=target,

@@ -27,6 +27,7 @@ from hotloop.insight.machines.measure_torch_costs import (
 from hotloop.insight.machines.passport import NativeCosts, Passport, Spread, TorchCosts
 from hotloop.insight.machines.torch_operations import Grid
 from hotloop.program.network import Network
+from hotloop.sentence import Sentence, counted
 
 __all__ = ["Effort", "facts", "facts_here", "is_busy", "measure_device", "measure_passport", "today", "versions"]
 
@@ -295,10 +296,13 @@ def _notes() -> tuple[str, ...]:
     """Say what else went on while measuring, as far as the system tells."""
     load, n_threads = _load(), os.cpu_count() or 1
     if is_busy():
-        return (
-            f"the machine was busy with other work (load {load:.1f} on {n_threads} threads), "
-            "so that only one thread was measured",
+        busy = Sentence(
+            "the machine was busy with other work then (load {load:.1f} on {threads}), so that only one thread was "
+            "measured",
+            load=load,
+            threads=counted("{n} thread", "{n} threads", n_threads),
         )
+        return (busy,)
     return ()
 
 

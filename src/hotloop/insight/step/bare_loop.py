@@ -9,13 +9,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hotloop.capture import from_module
+from hotloop.capture.graph import Weight
+from hotloop.capture.modules import read_model
+from hotloop.capture.plain import read_plain
 from hotloop.engines.losses import loss_name
 from hotloop.engines.threads import torch_threads
+from hotloop.errors import HotloopError
 from hotloop.insight.loop import Loop
-from hotloop.program.network import Activation, Linear
 from hotloop.program.random import RowOrders
 from hotloop.sentence import Sentence
 
@@ -40,13 +42,11 @@ class BareLoop:
     """
 
     def __init__(self, loop: Loop, threads: int | None = None):
-        network = from_module(loop.model)
-        assert network is not None
         self._task = loop.prepare(threads=threads).task
         self._optimizer = self._task.optimizer
-        parameters = list(self._task.model.parameters())
-        self._weights, self._biases = parameters[::2], parameters[1::2]
-        self._activation = next((layer.name for layer in network.layers if isinstance(layer, Activation)), "identity")
+        chain = _chain_of(self._task.model, self._task.training.X.shape[1])
+        assert chain is not None, "refusal() has looked"
+        self._weights, self._biases, self._activation = chain
         self._loss = loss_name(loop.loss)
         self._orders = RowOrders(len(self._task.training), self._task.seed)
         self._is_full_batch = self._task.batch_size >= len(self._task.training) and not self._task.shuffle
@@ -56,13 +56,11 @@ class BareLoop:
         """Return why a loop cannot be taken apart, or None if it can."""
         from hotloop.insight.step.bare_steps import ACTIVATIONS, LOSSES
 
-        network = from_module(loop.model)
-        if network is None:
-            return Sentence("the model is more than a plain nn.Sequential of linear layers")
-        kinds = {layer.name for layer in network.layers if isinstance(layer, Activation)}
-        alternate = all(isinstance(layer, Linear) == (index % 2 == 0) for index, layer in enumerate(network.layers))
-        ends_linear = isinstance(network.layers[-1], Linear)
-        if len(kinds) > 1 or not kinds <= set(ACTIVATIONS) or (kinds and not (alternate and ends_linear)):
+        X = loop.prepare().task.training.X
+        chain = None if X.ndim != 2 else _chain_of(loop.model, X.shape[1])
+        if chain is None:
+            return Sentence("the model is more than linear layers with one kind of activation between them")
+        if chain.activation not in ACTIVATIONS:
             return Sentence("gradients by hand are written for {names}", names=", ".join(ACTIVATIONS))
         if loss_name(loop.loss) not in LOSSES or not _is_plain(loop.loss):
             return Sentence("gradients by hand are written for {names}", names=", ".join(LOSSES))
@@ -187,6 +185,39 @@ class BareLoop:
                     at = order[start:stop]
                     yield rows.X.index_select(0, at), rows.y.index_select(0, at)
             epoch += 1
+
+
+class _Chain(NamedTuple):
+    """Linear layers with one kind of activation between them."""
+
+    weights: list[torch.Tensor]
+    biases: list[torch.Tensor]
+    activation: str
+
+
+def _chain_of(model: torch.nn.Module, n_features: int) -> _Chain | None:
+    """Return what a model of any class computes as a chain, or None where it is something else or not all trained."""
+    try:
+        read = read_model(model, read_plain(model), n_features, has_validation=False)
+    except HotloopError:
+        return None
+    *inner, last = read.graph.nodes
+    kinds, n_layers = set(), 0
+    for number, node in enumerate(read.graph.nodes):
+        if node.op == "linear":
+            parameters = (Weight(2 * n_layers), Weight(2 * n_layers + 1))
+            if node.operands != (number, *parameters) or not node.settings[0]:
+                return None
+            n_layers += 1
+        elif node.op == "activation" and node.operands == (number,) and not node.settings[1]:
+            kinds.add(node.settings[0])
+        else:
+            return None
+    alternates = all((node.op == "linear") == (place % 2 == 0) for place, node in enumerate(inner))
+    is_trained = all(parameter.requires_grad for parameter in read.parameters)
+    if last.op != "linear" or len(kinds) > 1 or (kinds and not alternates) or not is_trained:
+        return None
+    return _Chain(list(read.parameters[::2]), list(read.parameters[1::2]), kinds.pop() if kinds else "identity")
 
 
 @lru_cache

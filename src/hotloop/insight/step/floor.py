@@ -22,7 +22,9 @@ __all__ = ["floor_of", "program_flop"]
 _CACHE_BYTES_IF_UNKNOWN = 1 << 20
 
 
-def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: int | None) -> Floor:
+def floor_of(
+    task: Task, program: Program | None, core: Measured, cache_bytes: int | None, done_in_us: float = math.inf
+) -> Floor:
     """Return the floor of a step on one core.
 
     Parameters
@@ -35,6 +37,8 @@ def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: i
         What one core reaches.
     cache_bytes : int, optional
         What its cache holds: a run's data that fits need not be fetched again in each step.
+    done_in_us : float
+        The least that a step was seen to take: then the core reaches as much, whatever else it was measured at.
     """
     rows = min(task.batch_size, len(task.training))
     weight_bytes = sum(parameter.nbytes for parameter in task.model.parameters())
@@ -46,7 +50,8 @@ def floor_of(task: Task, program: Program | None, core: Measured, cache_bytes: i
     whole_bytes = task.training.size_bytes + weight_bytes * (1 + slots)
     if whole_bytes <= (cache_bytes or _CACHE_BYTES_IF_UNKNOWN):
         traffic_bytes = 0.0
-    gflop_per_s, gb_per_s = core.gflop_per_s or math.inf, core.bandwidth_gb_per_s or math.inf
+    gflop_per_s = max(core.gflop_per_s or math.inf, flop / done_in_us / 1e3)
+    gb_per_s = max(core.bandwidth_gb_per_s or math.inf, traffic_bytes / done_in_us / 1e3)
     arithmetic_us, traffic_us = flop / gflop_per_s / 1e3, traffic_bytes / gb_per_s / 1e3
     us = max(arithmetic_us, traffic_us)
     return Floor(flop, traffic_bytes, arithmetic_us, traffic_us, us, gflop_per_s, gb_per_s)

@@ -17,6 +17,7 @@ for (a layer, loss or optimizer whose gradients are not written down in ``bare_s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from hotloop.errors import UnsupportedError
 from hotloop.insight.explanation import Ladder, Rung
@@ -70,7 +71,7 @@ def rungs_of(loop: Loop, threads: int | None = None) -> tuple[list[Arm], list[st
     if unhooked is not loop:
         arms.append(Arm("no hooks", _session(unhooked, "eager", threads)))
     if why := BareLoop.refusal(unhooked):
-        left_out.append(Sentence("no modules, no autograd, no optimizer, no python: {why}", why=why))
+        left_out.append(Sentence("the step without modules, autograd, the optimizer and Python, since {why}", why=why))
     else:
         arms += [
             Arm("no modules", BareLoop(unhooked, threads).without_modules()),
@@ -80,11 +81,12 @@ def rungs_of(loop: Loop, threads: int | None = None) -> tuple[list[Arm], list[st
         try:
             arms.append(Arm("no python", BareLoop(unhooked, threads).without_optimizer(without_python=True)))
         except (RuntimeError, AttributeError) as error:
-            left_out.append(Sentence("no python: TorchScript refused ({why})", why=str(error).splitlines()[0]))
-    try:
+            left_out.append(
+                Sentence("the step without Python: TorchScript refused ({why})", why=str(error).splitlines()[0])
+            )
+    # Why there is none is told beside the engines' forecasts.
+    with suppress(UnsupportedError):
         arms.append(Arm("native", _session(unhooked, "native", threads), times=_NATIVE_STEPS))
-    except UnsupportedError as error:
-        left_out.append(Sentence("native: {what}", what=error.what))
     return arms, left_out
 
 

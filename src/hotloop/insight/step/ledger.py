@@ -20,7 +20,7 @@ from hotloop.insight.explanation import Ledger, LedgerLine
 from hotloop.insight.interval import Interval
 from hotloop.insight.loop import Loop
 from hotloop.insight.measure import Arm, Block, BlockPlan, Budget, Clock, collect, run_block
-from hotloop.insight.statistics import bootstrap
+from hotloop.insight.statistics import bootstrap_parts
 from hotloop.insight.step.watched_session import PHASES, Readings, WatchedSession
 from hotloop.sentence import Sentence
 
@@ -99,14 +99,15 @@ def _ledger(
     threads: int,
 ) -> Ledger:
     """Return the ledger of blocks: lines of shape (blocks, phases), wall times of shape (blocks,)."""
-    wall = bootstrap(wall_us).interval()
-    residual = bootstrap(wall_us - lines_us.sum(axis=1)).interval()
-    observer = bootstrap(probed_us - wall_us).interval()
-    lines = []
-    for name, of_blocks in zip(PHASES, lines_us.T, strict=True):
-        if of_blocks.any():
-            us = bootstrap(of_blocks).interval()
-            lines.append(LedgerLine(name, us, us.value / wall.value))
+    residual_us, observer_us = wall_us - lines_us.sum(axis=1), probed_us - wall_us
+    # Over the same blocks all of them, so that the lines and what they leave unexplained add up to the wall time.
+    parts = np.column_stack([wall_us, residual_us, observer_us, lines_us])
+    wall, residual, observer, *found = (each.interval() for each in bootstrap_parts(parts, wall_us + probed_us))
+    lines = [
+        LedgerLine(name, us, us.value / wall.value)
+        for name, us, of_blocks in zip(PHASES, found, lines_us.T, strict=True)
+        if of_blocks.any()
+    ]
     return Ledger("eager", device, threads, tuple(lines), wall, residual, observer, _refusal(wall, residual, observer))
 
 
