@@ -101,3 +101,9 @@ def test_names_cannot_command_the_terminal(in_process):
 
 def _with(environment: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **environment}
+
+
+def test_the_package_is_a_command_too():
+    done = subprocess.run([sys.executable, "-m", "hotloop", "layers"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Linear" in done.stdout

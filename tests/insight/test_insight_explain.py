@@ -164,6 +164,34 @@ def test_why_a_loop_is_not_taken_apart(loop, said):
     assert said in BareLoop.refusal(loop)
 
 
+def test_a_chain_is_found_in_models_of_any_class(quick):
+    class Written(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(4, 6), torch.nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.last(torch.tanh(self.first(x)))
+
+    loop = loop_of_module("written", Written(), rows=30)
+    assert BareLoop.refusal(loop) is None
+    answer = explaining.explain_loop(loop, budget_s=0.1)
+    names = ["eager", "no modules", "no autograd", "no optimizer", "no python", "native"]
+    assert [rung.name for rung in answer.ladder.rungs] == names
+    model = Written()
+    model.first.bias.requires_grad_(False)
+    assert "more than linear layers" in BareLoop.refusal(loop_of_module("frozen", model, rows=30))
+
+
+def test_no_step_is_done_sooner_than_the_floor():
+    loop = mlp(4, 10, 3, rows=120)
+    task = loop.prepare().task
+    program = work_of_task(task).program
+    slow = hotloop.hardware.Measured("1 core", gflop_per_s=1.0, bandwidth_gb_per_s=1.0)
+    assert floor_of(task, program, slow, cache_bytes=1, done_in_us=0.5).us == pytest.approx(0.5)
+    assert floor_of(task, program, slow, cache_bytes=1, done_in_us=1e6).gflop_per_s == 1.0
+
+
 def test_the_floor_counts_every_operation():
     loop = mlp(4, 10, 3, rows=120)
     task = loop.prepare().task

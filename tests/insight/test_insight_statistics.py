@@ -13,6 +13,7 @@ from hotloop.insight.statistics import (
     Estimate,
     bends,
     bootstrap,
+    bootstrap_parts,
     deviation,
     drift,
     holm,
@@ -160,3 +161,15 @@ def test_asking_many_questions_takes_back_what_chance_explains():
         Verdict.CANNOT_TELL,
     ]
     assert adjust([lucky])[0].verdict is Verdict.COSTS
+
+
+def test_parts_add_up_over_the_same_blocks():
+    random = np.random.default_rng(3)
+    parts = random.lognormal(0, 0.5, size=(17, 3))
+    parts[5] *= 40
+    whole = parts.sum(axis=1)
+    *found, total = bootstrap_parts(np.column_stack([parts, whole]), whole)
+    assert sum(part.value for part in found) == pytest.approx(total.value)
+    np.testing.assert_allclose(sum(part.draws for part in found), total.draws)
+    assert total.value == pytest.approx(trimmed_mean(whole))
+    np.testing.assert_allclose(total.draws, bootstrap(whole).draws)

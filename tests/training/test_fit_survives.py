@@ -316,6 +316,15 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_before_training(classes,
     assert calls == []
 
 
+def test_saving_the_state_is_no_training(classes, tmp_path, monkeypatch):
+    from hotloop.training.checkpoint import Checkpoint
+
+    write = Checkpoint.write
+    monkeypatch.setattr(Checkpoint, "write", lambda self, state: (time.sleep(5), write(self, state)))
+    run, _ = resumable(classes, tmp_path / "checkpoint")
+    assert run.duration_s < 5
+
+
 def test_checkpoints_are_written_now_and_then(classes, tmp_path, monkeypatch):
     from hotloop.training import checkpoint
 

@@ -26,7 +26,7 @@ FloatArray = NDArray[Any]
 _SLICE_NUMBERS = 2**22  # numbers that the widest layer holds at once: 16 MiB of float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictor:
     """What ``hotloop.load`` returns.
 
@@ -49,6 +49,11 @@ class Predictor:
     run: dict[str, Any]
     task: str
     model: LayersModel | ModuleModel
+
+    def __repr__(self) -> str:
+        what = self.network or self.run.get("module_name") or "module"
+        trained = f"{self.run.get('epochs', '?')} epochs, loss {self.run.get('final_loss')}"
+        return f"<Predictor: {what}, {self.task}, {trained}>"
 
     def predict(self, rows: Any) -> Prediction:
         """Answer for each row.

@@ -111,7 +111,7 @@ def _conclusion(timing: Timing) -> str:
 
 def _ns(interval: Interval) -> str:
     """Return a figure with its bounds, in ns or us."""
-    unit, scale = ("ns", 1.0) if abs(interval.value) < 1e4 else ("us", 1e-3)
+    unit, scale = ("ns", 1.0) if max(abs(interval.low), abs(interval.high)) < 1e4 else ("us", 1e-3)
     value, low, high = (_rounded(bound * scale) for bound in (interval.value, interval.low, interval.high))
     return f"{value} {unit} [{low}, {high}]"
 

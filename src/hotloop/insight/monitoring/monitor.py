@@ -190,6 +190,9 @@ class Monitor:
 
         return as_text(self.records)
 
+    def __repr__(self) -> str:
+        return f"<Monitor of {type(self._model).__name__}, {len(self.records)} records>"
+
 
 def _check(model: object, every: object) -> None:
     import torch
