@@ -1,9 +1,9 @@
 """The ledger: where the wall time of a step goes, in lines that add up to it.
 
-Two arms of one experiment: the loop as it is, timed from outside, and the same loop watched
-(``watched_session.py``), whose lines are taken from the run with the middle time of each block. So three things are
-measured apart and compared: the wall time, the lines, and what watching added. Where watching changed too much, or
-lines and wall time disagree, the ledger refuses to conclude.
+Two arms of one experiment: the loop as it is, timed from outside, and the same loop watched (``watched_session.py``).
+Of each block the fastest third of either arm's runs counts: what makes others slower is no part of a step, and seldom
+happens to both alike. So three things are measured apart and compared: the wall time, the lines, and what watching
+added. Where watching changed too much, or lines and wall time disagree, the ledger refuses to conclude.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def measure_ledger(
     clock : Clock
         Read by the probes, and for the wall time.
     """
-    lines_us: list[NDArray[np.float64]] = []
+    # Of each block: the wall time, that of watched steps, and the lines.
+    figures_us: list[NDArray[np.float64]] = []
 
     def block(plan: BlockPlan) -> Block:
         plain = loop.session(device=device, threads=threads)
@@ -68,16 +69,21 @@ def measure_ledger(
             runs.append(watched.last)
 
         found = run_block([Arm("plain", _advance(plain)), Arm("watched", run_watched)], plan, clock)
-        # Of one run, the one whose time is the middle one, so that the lines add up.
-        order = np.argsort(found.seconds[found.arm == found.names.index("watched")])
-        phases_s = watched.phases_s(runs[-plan.rounds :][int(order[plan.rounds // 2])])
-        lines_us.append(np.array([phases_s.get(name, 0.0) for name in PHASES]) / found.units * 1e6)
+        (wall_s, _plain), (probed_s, fastest) = (_fastest(found, name) for name in ("plain", "watched"))
+        phases_s = [watched.phases_s(runs[-plan.rounds :][run]) for run in fastest]
+        lines_s = [np.mean([phases.get(name, 0.0) for phases in phases_s]) for name in PHASES]
+        figures_us.append(np.array([wall_s, probed_s, *lines_s]) / found.units * 1e6)
         return found
 
-    measured = collect(block, budget, plan=plan or _PLAN)
-    us = measured.per_block_us()
-    wall, probed = (us[:, measured.names.index(name)] for name in ("plain", "watched"))
-    return _ledger(np.array(lines_us), wall, probed, device, _threads_used(loop, threads))
+    collect(block, budget, plan=plan or _PLAN)
+    return _ledger(np.array(figures_us), device, _threads_used(loop, threads))
+
+
+def _fastest(block: Block, name: str) -> tuple[float, list[int]]:
+    """Return the mean time of the fastest third of an arm's runs, seconds, and which of its runs they are."""
+    seconds = block.seconds[block.arm == block.names.index(name)]
+    fastest = np.argsort(seconds, kind="stable")[: max(1, len(seconds) // 3)]
+    return float(seconds[fastest].mean()), fastest.tolist()
 
 
 def _threads_used(loop: Loop, threads: int | None) -> int:
@@ -91,14 +97,9 @@ def _advance(session: Session) -> Callable[[int], object]:
     return lambda units: session.advance(units, None)
 
 
-def _ledger(
-    lines_us: NDArray[np.float64],
-    wall_us: NDArray[np.float64],
-    probed_us: NDArray[np.float64],
-    device: str,
-    threads: int,
-) -> Ledger:
-    """Return the ledger of blocks: lines of shape (blocks, phases), wall times of shape (blocks,)."""
+def _ledger(figures_us: NDArray[np.float64], device: str, threads: int) -> Ledger:
+    """Return the ledger of blocks: of each the wall time, the time of watched steps, and the lines."""
+    wall_us, probed_us, lines_us = figures_us[:, 0], figures_us[:, 1], figures_us[:, 2:]
     residual_us, observer_us = wall_us - lines_us.sum(axis=1), probed_us - wall_us
     # Over the same blocks all of them, so that the lines and what they leave unexplained add up to the wall time.
     parts = np.column_stack([wall_us, residual_us, observer_us, lines_us])
