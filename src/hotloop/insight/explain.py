@@ -274,7 +274,7 @@ def _conditions(machine: Machine, task: Task, passport: Passport) -> dict[str, s
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
     }
     if hasattr(os, "getloadavg"):
-        found["load"] = Sentence("load {load:.1f}", load=os.getloadavg()[0])
+        found["load"] = Sentence("{load:.1f} processes wanted to run", load=os.getloadavg()[0])
     figures = Sentence("forecasts rest on figures measured on {date}", date=passport.measured_on)
     found["machine's figures"] = clauses(figures, *passport.notes)
     return found

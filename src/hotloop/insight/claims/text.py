@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from hotloop.insight.claims.claim import Answer
 from hotloop.insight.claims.figures import figure
 from hotloop.insight.claims.ruling import Ruling, Table
-from hotloop.language import _
+from hotloop.language import _, pad, wrap
 
 __all__ = ["as_text"]
 
@@ -47,13 +45,12 @@ def _standing(ruling: Ruling) -> str:
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    indent = " " * _LABEL_WIDTH
-    return textwrap.wrap(text, _LINE_WIDTH, initial_indent=f"{label:<{_LABEL_WIDTH}}", subsequent_indent=indent)
+    return wrap(text, _LINE_WIDTH, first=pad(label, _LABEL_WIDTH), rest=" " * _LABEL_WIDTH)
 
 
 def _answered(answer: Answer) -> list[str]:
-    lines = textwrap.wrap(answer.question, _LINE_WIDTH, initial_indent="- ", subsequent_indent="  ")
-    return lines + textwrap.wrap(answer.sentence, _LINE_WIDTH, initial_indent="    ", subsequent_indent="    ")
+    lines = wrap(answer.question, _LINE_WIDTH, first="- ", rest="  ")
+    return lines + wrap(answer.sentence, _LINE_WIDTH, first="    ", rest="    ")
 
 
 def _table(table: Table) -> list[str]:
@@ -62,7 +59,7 @@ def _table(table: Table) -> list[str]:
     head = _("{name}: {n} blocks, {calm}; {unit}, median (minimum):")
     arms = [f"{arm.name} {figure(arm.median_us, 3)} ({figure(arm.least_us, 3)})" for arm in table.arms]
     text = f"{head.format(name=table.experiment, n=table.n_blocks, calm=calm, unit=unit)} {'; '.join(arms)}"
-    return textwrap.wrap(text, _LINE_WIDTH, subsequent_indent="  ")
+    return wrap(text, _LINE_WIDTH, first="", rest="  ")
 
 
 def _conditions(ruling: Ruling) -> str:

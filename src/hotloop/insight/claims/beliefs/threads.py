@@ -11,7 +11,7 @@ from hotloop.insight.claims.evidence import Evidence
 from hotloop.insight.claims.facts import usable_threads
 from hotloop.insight.claims.steps import Steps
 from hotloop.insight.measure import Arm
-from hotloop.language import _
+from hotloop.language import _, n_
 from hotloop.sentence import Sentence
 
 if TYPE_CHECKING:
@@ -42,18 +42,19 @@ def _ask(evidence: Evidence) -> list[Asked]:
     measured = evidence.measured.get("threads")
     if measured is None:
         return [not_tried(evidence, "threads", "threads", _("Is a step faster with more threads than with 1?"))]
-    names = measured.names[1:-1]
-    return [compare(evidence, "threads", name, _wording(name)) for name in reversed(names)]
+    arms = list(zip(measured.names, measured.levers, strict=True))[1:-1]
+    return [compare(evidence, "threads", name, _wording(round(count))) for name, count in reversed(arms)]
 
 
-def _wording(name: str) -> Wording:
+def _wording(n: int) -> Wording:
+    threads = n_("{n} thread", "{n} threads", n).format(n=n)
     texts = (
         _("Is a step faster with {threads} than with 1?"),
         _("With {threads} a step takes longer than with 1: {change} ({us}). Threads wait for each other."),
         _("With {threads} a step is faster than with 1: {change} ({us})."),
         _("With {threads} a step takes as long as with 1 within {threshold}: {change} ({us})."),
     )
-    return Wording(*(text.replace("{threads}", name) for text in texts))
+    return Wording(*(text.replace("{threads}", threads) for text in texts))
 
 
 def _conclude(answers: dict[str, Answer]) -> Conclusion:
