@@ -34,7 +34,7 @@ _UNDECIDED = (Verdict.CANNOT_TELL, Verdict.VOID)
 THRESHOLD = 0.02
 """The smallest change of a step's time that counts, as a share.
 
-Two single runs of a loop differ by several times as much. A record took 0.9 to 1.3 % of a step of the lesson's on the
+Two single runs of a loop differ by several times as much. A record took 0.9 to 1.4 % of a step of the lesson's on the
 processors met so far: a threshold at 1 % would leave to chance what is said of it.
 """
 
