@@ -37,6 +37,14 @@ def test_figures(tiny_classes, scripted):
     assert result.absent == ()
 
 
+def test_nobody_does_better_than_the_peak(tiny_classes, scripted):
+    """A peak that was missed beside other work is at least what a contender with as many threads has done."""
+    quick, slow = scripted("hotloop", us=(2.0,)), scripted("eager", us=(4.0,))
+    result = run_workload(tiny_classes, [quick, slow], Plan(rounds=2, seconds=0.01, peaks={1: 0.001}))
+    assert [result.timing(name).peak_share for name in ("hotloop", "eager")] == pytest.approx([1, 0.5])
+    assert result.floor_us == pytest.approx(2)
+
+
 def test_lengths_follow_the_time_of_an_epoch(tiny_classes, scripted):
     quick, slow = scripted("hotloop", us=(1.0,)), scripted("eager", us=(1000.0,))
     run_workload(tiny_classes, [quick, slow], Plan(rounds=2, seconds=0.008))

@@ -114,6 +114,14 @@ BROKEN = {
         plan, places={name: place for name, place in plan.step.places.items() if name != "select.4"}
     ),
     "lies outside the frame": lambda plan: with_step(plan, frame_features=plan.step.frame_features - 1),
+    "the transpose of x shares a place": lambda plan: with_step(plan, transposed={"x": 1}),
+    "the transpose of x lies outside": lambda plan: with_step(plan, transposed={"x": plan.step.frame_features}),
+    "a tile of 15 x 2 needs 33 of 32 registers": lambda plan: with_phase(
+        plan,
+        reductions=tuple(
+            replace(item, tile=(15, 2), lanes_are_features=True) for item in plan.step.phases[0].reductions
+        ),
+    ),
     "x must be zero beyond the last row, and nothing writes it": lambda plan: with_step(plan, masked=frozenset({"x"})),
     "add.3 is summed over rows, and not kept": lambda plan: with_step(plan, kept=plan.step.kept - {"add.3"}),
 }

@@ -68,6 +68,8 @@ def test_auto_takes_the_first_engine_that_does_not_refuse(monkeypatch):
     engine, why = choose.choose_engine("auto", None)
     assert engine is easy
     assert why == "eager, since choosy cannot compile 'norm' (BatchNorm1d): there is no rule for it"
+    refused.instead = "leave it out"
+    assert choose.choose_engine("auto", None)[1].endswith("there is no rule for it; instead, leave it out")
     assert choose.choose_engine("eager", None) == (easy, "eager was asked for")
     monkeypatch.setattr(choose, "ENGINES", {"choosy": _Engine("choosy"), "eager": easy})
     assert choose.choose_engine("auto", None)[1] == "choosy, the fastest engine, can compile all of it"

@@ -248,3 +248,15 @@ def test_resuming_does_not_import_torch(tmp_path):
     assert heavy_modules(tmp_path, *arguments, "--out", "whole") == ""
     for name in ("losses.csv", "weights.safetensors"):
         assert (tmp_path / "runs/iris" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_patience_without_validation_rows_is_refused(numbers):
+    with pytest.raises(ArgumentError, match="patience needs validation rows"):
+        prepare_table_training(numbers, dataclasses.replace(TABULAR, validation_size=0.0, patience=4))
+
+
+def test_threads_that_compiled_code_does_not_use_are_told_of(numbers):
+    training = prepare_table_training(numbers, dataclasses.replace(TABULAR, epochs=2))
+    for threads, told in ((1, False), (4, True)):
+        run = training.run(engine="native", threads=threads)
+        assert any("runs on one thread" in note for note in run.notes) == told

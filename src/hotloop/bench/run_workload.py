@@ -70,7 +70,7 @@ def run_workload(workload: Workload, contenders: Sequence[Contender], plan: Plan
         workload.origin,
         workload.describe(),
         workload.flop_per_step,
-        workload.flop_per_step / plan.peaks[1] / 1e3 if 1 in plan.peaks else None,
+        figures.floor_us,
         figures.ratio(A_A) if OURS in figures.measured else None,
         tuple(figures.timing(name) for name in figures.measured),
         (*absent, *rounds.failed),
@@ -164,22 +164,37 @@ class _Figures:
         deviates, over = None, 0
         if REFERENCE in self.firsts:
             deviates, over = deviation(first.losses, self.firsts[REFERENCE].losses)
-        # Nobody does better than the peak: where it was missed, it is at least what was done.
-        reached = self.workload.flop_per_step / median_us / 1e3
-        peak = max(self.plan.peaks.get(self.threads[name], 0.0), reached)
+        peak = self._peak(self.threads[name])
         return Timing(
             name=name,
             threads=self.threads[name],
             us_per_step=us,
             steps=self.steps[name],
             rows_per_step=self.workload.n_rows / len(self.workload.batch_sizes),
-            peak_share=reached / peak if self.threads[name] in self.plan.peaks else None,
+            peak_share=self._reached(name) / peak if peak else None,
             ratio=self.ratio(name),
             prepare_s=first.prepare_s,
             pays_after_steps=self._pays_after(first.prepare_s, median_us),
             deviation=deviates,
             compared_epochs=over,
         )
+
+    @property
+    def floor_us(self) -> float | None:
+        """The step's arithmetic at the peak of one core; None where that is unknown."""
+        peak = self._peak(1)
+        return self.workload.flop_per_step / peak / 1e3 if peak else None
+
+    def _peak(self, threads: int) -> float | None:
+        """Return the peak in GFLOP/s: what was measured, or more where a contender did more."""
+        if threads not in self.plan.peaks:
+            return None
+        here = [name for name in self.measured if self.threads[name] == threads]
+        return max([self.plan.peaks[threads], *map(self._reached, here)])
+
+    def _reached(self, name: str) -> float:
+        us = sorted(self.rounds.us_per_step(name))
+        return self.workload.flop_per_step / us[len(us) // 2] / 1e3
 
     def _pays_after(self, prepare_s: float, median_us: float) -> int | None:
         if prepare_s == 0:

@@ -101,7 +101,7 @@ class Ledger:
     lines : tuple of LedgerLine
         In the order in which a step does them; what the clock itself took is taken out of each.
     wall_us : Interval
-        A step timed from outside, without probes, in turn with the probed ones.
+        A step timed from outside, without probes, in turn with the probed ones; of both the fastest third of the runs.
     residual_us : Interval
         ``wall_us`` minus the lines: what they do not explain; about zero if all is well.
     observer_us : Interval
