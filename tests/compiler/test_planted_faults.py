@@ -161,8 +161,8 @@ FAULTS = {
     "rows are not permuted": ir("gather_step", r"icmp ne ptr %keys, null", "icmp ne ptr %keys, %keys"),
     "each epoch has the first one's keys": ir("run", r"i64 0, i64 32\b", "i64 0, i64 0"),
     "a remainder batch counts as a whole one": ir("run", r"sitofp i64 %v\d+", "sitofp i64 %v4"),
-    "the half of the bits is wrong": instead(
-        native, "CompiledSteps", lambda steps: lambda *given: _with_half_bits(steps(*given))
+    "the side of the permuted square is wrong": instead(
+        native, "CompiledSteps", lambda steps: lambda *given: _with_side(steps(*given))
     ),
     # Updates.
     "a slot is not kept": ir("update_0", r"(?s)\n  store [^\n]*((?:(?!\n  store).)*)\Z", r"\1"),
@@ -192,8 +192,8 @@ FAULTS = {
 }
 
 
-def _with_half_bits(steps):
-    steps._call.words.half_bits += 1
+def _with_side(steps):
+    steps._call.words.side += 1
     return steps
 
 

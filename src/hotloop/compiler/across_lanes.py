@@ -45,21 +45,33 @@ def sum_across(lanes: Lanes, vector: str) -> str:
 
 
 def transpose(lanes: Lanes, vectors: Sequence[str]) -> list[str]:
-    """Return vectors whose lane i is what lane j of vector i was: as many vectors as there are lanes."""
-    result = list(vectors)
+    """Return vectors whose lane i is what lane j of vector i was: as many vectors as there are lanes.
+
+    The steps are those of ``sums_across``, but both halves are kept instead of added up; vector j is then at the place
+    whose bits are those of j in reverse order, within 128 bits and among them.
+    """
     width = lanes.width
-    distance = width // 2
-    while distance:
-        for low in range(width):
-            if low & distance:
-                continue
-            a, b = result[low], result[low | distance]
-            result[low] = lanes.shuffle(a, b, [width + at - distance if at & distance else at for at in range(width)])
-            result[low | distance] = lanes.shuffle(
-                a, b, [width + at if at & distance else at + distance for at in range(width)]
-            )
-        distance //= 2
-    return result
+    if width == 1:
+        return list(vectors)
+    result = list(vectors)
+    for step, (first, second) in enumerate(_folds(width, 16 // lanes.size_bytes)):
+        distance = 1 << step
+        for at in range(width):
+            if not at & distance:
+                a, b = result[at], result[at | distance]
+                result[at], result[at | distance] = lanes.shuffle(a, b, first), lanes.shuffle(a, b, second)
+    in_128_bits = 16 // lanes.size_bytes
+    groups = width // in_128_bits
+    within, among = (_bits_reversed(count) for count in (in_128_bits, groups))
+    return [result[among[group] * in_128_bits + within[at]] for group in range(groups) for at in range(in_128_bits)]
+
+
+def _bits_reversed(count: int) -> list[int]:
+    """Return the numbers below a power of two, each with its bits in reverse order."""
+    order = [0]
+    while len(order) < count:
+        order = [2 * number for number in order] + [2 * number + 1 for number in order]
+    return order
 
 
 def _fold(lanes: Lanes, x: str | None, y: str | None, first: list[int], second: list[int]) -> str | None:

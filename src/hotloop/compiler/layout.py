@@ -31,7 +31,7 @@ ARGUMENTS = (
     "n_steps",
     "n_gathered",
     "keys",
-    "half_bits",
+    "side",
     "frames",
     "weights",
     "gradients",

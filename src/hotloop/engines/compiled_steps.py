@@ -25,7 +25,7 @@ from hotloop.engines.interface import FloatArray
 from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes
 from hotloop.program.optimizers import OptimizerRule
-from hotloop.program.random import row_order_half_bits, row_order_keys
+from hotloop.program.random import row_order_keys, row_order_side
 
 __all__ = ["Batching", "CompiledSteps", "UpdateRule"]
 
@@ -119,7 +119,7 @@ class CompiledSteps:
             training,
             batch_size=batching.batch_size,
             steps_per_epoch=batching.steps_per_epoch,
-            half_bits=row_order_half_bits(len(training)),
+            side=row_order_side(len(training)),
         )
         self._validation = None if validation is None else self.memory.evaluation_arguments(validation)
         self._is_laid_out = False

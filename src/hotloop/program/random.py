@@ -16,18 +16,20 @@ Two generators, each for its reason:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "SMALLEST_SIDE",
     "RowOrders",
     "keep_mask",
     "philox",
     "row_order",
-    "row_order_half_bits",
     "row_order_keys",
+    "row_order_side",
     "uniforms_of_torch",
 ]
 
@@ -37,8 +39,9 @@ UInt32Array = NDArray[np.uint32]
 _ROW_ORDER, _DROPOUT = 1, 2
 
 _FEISTEL_ROUNDS = 8
-# Below this the halves of the Feistel network are too narrow to reach all orders about equally often.
-_SMALLEST_DOMAIN_BITS = 6
+SMALLEST_SIDE = 8
+"""Below this the Feistel network is too narrow to reach all orders about equally often."""
+
 # Positions permuted at once: the temporaries of one block stay in a core's L2 cache.
 _BLOCK = 1 << 15
 
@@ -122,18 +125,19 @@ def row_order(n_rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
     Notes
     -----
-    A Feistel network over the smallest even number of bits that holds ``n_rows``; a result past the last row is
-    permuted again until it lands inside (cycle walking). Each position is computed from its own number alone, so
-    compiled code needs no table. Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    A Feistel network over the pairs of numbers below ``side``, the smallest whose square holds ``n_rows``; a result
+    past the last row is permuted again until it lands inside (cycle walking), which is rare, since the square is
+    hardly larger. Each position is computed from its own number alone, so compiled code needs no table. Source: Black
+    and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
     """
     keys = list(row_order_keys(seed, np.array([epoch]))[0])
-    half = row_order_half_bits(n_rows)
+    side = row_order_side(n_rows)
     order = np.empty(n_rows, dtype=np.int64)
     for start in range(0, n_rows, _BLOCK):
         stop = min(start + _BLOCK, n_rows)
-        place = _feistel(np.arange(start, stop, dtype=np.uint32), keys, half)
+        place = _feistel(np.arange(start, stop, dtype=np.uint32), keys, side)
         while (outside := np.flatnonzero(place >= n_rows)).size:
-            place[outside] = _feistel(place[outside], keys, half)
+            place[outside] = _feistel(place[outside], keys, side)
         order[start:stop] = place
     return order
 
@@ -165,14 +169,14 @@ class RowOrders:
         return order
 
     def _compute(self, epochs: NDArray[np.int64]) -> NDArray[np.int64]:
-        n_rows, half = self._n_rows, row_order_half_bits(self._n_rows)
+        n_rows, side = self._n_rows, row_order_side(self._n_rows)
         if len(epochs) == 1:
             return row_order(n_rows, self._seed, int(epochs[0]))[None]
         keys = row_order_keys(self._seed, epochs)
         rows = np.arange(n_rows, dtype=np.uint32)
-        place = _feistel(np.tile(rows, len(epochs)), list(np.repeat(keys, n_rows, axis=0).T), half)
+        place = _feistel(np.tile(rows, len(epochs)), list(np.repeat(keys, n_rows, axis=0).T), side)
         while (outside := np.flatnonzero(place >= n_rows)).size:
-            place[outside] = _feistel(place[outside], list(keys[outside // n_rows].T), half)
+            place[outside] = _feistel(place[outside], list(keys[outside // n_rows].T), side)
         return place.reshape(len(epochs), n_rows).astype(np.int64)
 
 
@@ -184,9 +188,9 @@ def row_order_keys(seed: int, epochs: NDArray[np.int64]) -> NDArray[np.uint32]:
     return np.ascontiguousarray(np.stack([*halves[0], *halves[1]], axis=-1)[:, :_FEISTEL_ROUNDS])
 
 
-def row_order_half_bits(n_rows: int) -> int:
-    """Return half the bits of the numbers that :func:`row_order` permutes."""
-    return max(_SMALLEST_DOMAIN_BITS, (n_rows - 1).bit_length()) + 1 >> 1
+def row_order_side(n_rows: int) -> int:
+    """Return the number below which both halves of what :func:`row_order` permutes are; at most 2**16."""
+    return max(SMALLEST_SIDE, math.isqrt(n_rows - 1) + 1)
 
 
 def keep_mask(
@@ -220,13 +224,15 @@ def keep_mask(
     return chosen >= np.uint64(round(p * 2**32))
 
 
-def _feistel(value: UInt32Array, keys: Sequence[np.uint32 | UInt32Array], half: int) -> UInt32Array:
-    """Permute numbers of ``2 * half`` bits; each round mixes one half into the other."""
-    shift, mask = np.uint32(half), np.uint32((1 << half) - 1)
-    left, right = value >> shift, value & mask
+def _feistel(value: UInt32Array, keys: Sequence[np.uint32 | UInt32Array], side: int) -> UInt32Array:
+    """Permute numbers below ``side ** 2``; each round mixes one half into the other."""
+    n = np.uint32(side)
+    left, right = np.divmod(value, n)
     for key in keys:
-        mixed = (right ^ key) * np.uint32(0x9E3779B1)
+        mixed = right ^ key
+        mixed *= mixed
         mixed ^= mixed >> np.uint32(15)
-        mixed *= np.uint32(0x85EBCA77)
-        left, right = right, left ^ (mixed >> np.uint32(32 - half))
-    return left << shift | right
+        # The low 16 bits as a fraction of 2**16, times the side.
+        total = left + ((mixed & np.uint32(0xFFFF)) * n >> np.uint32(16))
+        left, right = right, np.minimum(total, total - n)
+    return left * n + right
