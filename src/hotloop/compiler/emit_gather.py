@@ -233,7 +233,9 @@ class _Copy:
 
     def _emit_features(self, starts: list[str], feature: Feature, count: int) -> None:
         lanes, function = self._lanes, self._function
-        vectors = [self._load(function.at(start, feature, lanes.size_bytes), count) for start in starts]
+        # What is left of a vector is zero, since it may be kept as it is read.
+        addresses = [function.at(start, feature, lanes.size_bytes) for start in starts]
+        vectors = [lanes.load_first(address, count, "zeroinitializer") for address in addresses]
         if self._as_read is not None:
             row_bytes = -(-self._item.type.n_features // lanes.width) * function.vector_bytes
             for row, vector in enumerate(vectors):
@@ -241,19 +243,6 @@ class _Copy:
                 lanes.store(vector, function.at(start, feature, lanes.size_bytes))
         for number, vector in enumerate(transpose(lanes, vectors)[:count]):
             lanes.store(vector, function.at(self._target, feature.plus(number), function.vector_bytes))
-
-    def _load(self, address: str, count: int) -> str:
-        """Load so many features of one row; what is left of the vector is zero, since it may be kept as it is read."""
-        lanes = self._lanes
-        kind = f"<{count} x {lanes.scalar}>" if count > 1 else lanes.scalar
-        part = lanes.register(f"load {kind}, ptr {address}, align {lanes.size_bytes}")
-        if count == 1:
-            return lanes.register(f"insertelement {lanes.real} zeroinitializer, {kind} {part}, i64 0")
-        if count == lanes.width:
-            return part
-        # Place "count" is the first of the second operand, which is zero.
-        places = ", ".join(f"i32 {min(at, count)}" for at in range(lanes.width))
-        return lanes.register(f"shufflevector {kind} {part}, {kind} zeroinitializer, <{lanes.width} x i32> <{places}>")
 
 
 def _copy_labels(function: Function, source: str, rows: list[str], target: str) -> None:

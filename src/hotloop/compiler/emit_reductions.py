@@ -19,10 +19,11 @@ With few rows, adding up lanes costs more than the products. Then lanes are feat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hotloop.compiler.across_lanes import sums_across, transpose
+from hotloop.compiler.emit_update import NumberedUpdate, UpdateCode
 from hotloop.compiler.function import Feature, Function, Module, frame_bytes, step_places
 from hotloop.compiler.plan import BlockPlan, Reduction
 
@@ -34,10 +35,30 @@ _UNROLLED_TILES = 4
 _ROWS_WRITTEN_OUT = 2
 
 
-def emit_reductions(module: Module, plan: BlockPlan, number: int, name: str) -> tuple[str, set[str]]:
-    """Return the IR of ``void name(ptr arguments, i64 n_blocks)`` and the intrinsics it declares."""
-    function = Function(module, name, "ptr %arguments, i64 %n_blocks")
+def emit_reductions(
+    module: Module, plan: BlockPlan, number: int, name: str, updates: Sequence[NumberedUpdate]
+) -> tuple[str, set[str]]:
+    """Return the IR of ``void name(ptr arguments, i64 n_blocks, ptr scalars)`` and the intrinsics it declares.
+
+    Parameters
+    ----------
+    module : Module
+    plan : BlockPlan
+    number : int
+        Of the phase.
+    name : str
+    updates : sequence of NumberedUpdate
+        Those that change weights here, as gradients are summed.
+    """
+    function = Function(module, name, "ptr %arguments, i64 %n_blocks, ptr %scalars")
     frames, gradients = function.pointer("frames"), function.pointer("gradients")
+    outputs = dict(plan.block.outputs)
+    codes = {
+        outputs[f"gradient of {weight}"]: code
+        for each in updates
+        for code in (UpdateCode(function, each),)
+        for weight in each.update.weights
+    }
     reductions = plan.phases[number].reductions
     gathered = {item.name for item in plan.block.inputs_of("data")}
     for name in dict.fromkeys(r.operation.operands[-1] for r in reductions if r.lanes_are_features):
@@ -45,7 +66,7 @@ def emit_reductions(module: Module, plan: BlockPlan, number: int, name: str) -> 
         if name not in gathered:
             _emit_transposition(function, plan, name, frames)
     for reduction in reductions:
-        _Sums(function, plan, reduction, frames, gradients).emit()
+        _Sums(function, plan, reduction, frames, gradients, codes).emit()
     return function.text(), function.lanes.declared
 
 
@@ -85,10 +106,18 @@ class _Target:
 class _Sums:
     """The code of one reduction."""
 
-    def __init__(self, function: Function, plan: BlockPlan, reduction: Reduction, frames: str, gradients: str):
+    def __init__(
+        self,
+        function: Function,
+        plan: BlockPlan,
+        reduction: Reduction,
+        frames: str,
+        gradients: str,
+        updates: Mapping[str, UpdateCode],
+    ):
         self._function, self._lanes = function, function.lanes
         self._plan, self._reduction = plan, reduction
-        self._frames, self._gradients = frames, gradients
+        self._frames, self._gradients, self._updates = frames, gradients, updates
         self._stride = frame_bytes(plan, function.vector_bytes)
         self._operation = reduction.operation
         self._operands = [plan.view(name) for name in self._operation.operands]
@@ -221,11 +250,21 @@ class _Sums:
 
     def _store_run(self, total: str, lane: int, count: int, target: _Target) -> None:
         lanes, size = self._lanes, self._lanes.size_bytes
+
+        def at(pointer: str) -> str:
+            row = self._function.at(pointer, target.row, target.width * size, place * size)
+            return self._function.at(row, target.column, size)
+
+        update = self._updates.get(target.value)
+        if update is not None:
+            (place,) = self._places[target.value]
+            places = [*range(lane, lane + count), *[-1] * (lanes.width - count)]
+            update.emit(lanes.shuffle(total, "poison", places) if lane else total, at, count)
+            return
         whole = total if count == lanes.width else lanes.shuffle(total, "poison", range(lane, lane + count))
         for place in self._places[target.value]:
             part = whole
-            row = self._function.at(self._gradients, target.row, target.width * size, place * size)
-            pointer = self._function.at(row, target.column, size)
+            pointer = at(self._gradients)
             if self._plan.is_chunked:
                 before = lanes.register(f"load <{count} x {lanes.scalar}>, ptr {pointer}, align {size}")
                 part = lanes.register(f"fadd <{count} x {lanes.scalar}> {before}, {part}")

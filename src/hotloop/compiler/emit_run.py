@@ -6,19 +6,21 @@
       gather the batch's rows                      unless a full batch is laid out already
       for each phase: once, kernels, sums          emit_once, emit_rows, emit_reductions
                                                    (a large batch: rows, kernels and sums chunk by chunk)
-      each update                                  emit_update
+      each update                                  emit_update, unless done as gradients are summed
       losses[step] = loss
       next batch; after the last one, the next epoch's keys
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hotloop.compiler.choose_tiles import CHUNK_BLOCKS
 from hotloop.compiler.emit_gather import emit_gather
 from hotloop.compiler.emit_once import Once
 from hotloop.compiler.emit_reductions import emit_reductions
 from hotloop.compiler.emit_rows import emit_rows
-from hotloop.compiler.emit_update import emit_update
+from hotloop.compiler.emit_update import NumberedUpdate, emit_update
 from hotloop.compiler.function import Function, Module, frame_bytes, step_places
 from hotloop.compiler.layout import FACTS, Layout
 from hotloop.compiler.plan import BlockPlan, Plan
@@ -37,22 +39,21 @@ def emit_program(plan: Plan, target: Target) -> str:
     element = plan.program.element
     width = target.lanes(element)
     module = Module(element, width, Layout.of(plan.program, width), target.function_attributes())
+    updates = list(NumberedUpdate.all_of(plan))
     written = [
-        *_emit_block(module, plan.step, "step"),
+        *_emit_block(module, plan.step, "step", updates if plan.updates_with_sums else ()),
         emit_gather(module, plan.step, "gather_step", may_permute=plan.has_batches),
     ]
     places = step_places(plan.step, module)
     clip = dict(plan.step.block.outputs).get("clip")
-    first_slot = 0
-    for number, update in enumerate(plan.updates):
-        written.append(emit_update(module, update, number, first_slot, places, clip, f"update_{number}"))
-        first_slot += len(update.slots)
+    if not plan.updates_with_sums:
+        written += [emit_update(module, each, places, clip, f"update_{each.number}") for each in updates]
     written.append(_emit_run(module, plan))
     vector_bytes = width * (4 if element == "f32" else 8)
     chunk_rows = CHUNK_BLOCKS * width if plan.step.is_chunked else 0
     facts = [frame_bytes(plan.step, vector_bytes), chunk_rows, places.n_flat, len(places.numbers), len(places.sums)]
     if plan.evaluation is not None:
-        written += _emit_block(module, plan.evaluation, "evaluation")
+        written += _emit_block(module, plan.evaluation, "evaluation", ())
         written += [
             emit_gather(module, plan.evaluation, "gather_evaluation", may_permute=False),
             _emit_evaluate(module, plan.evaluation),
@@ -66,13 +67,15 @@ def emit_program(plan: Plan, target: Target) -> str:
     return "\n".join([constant, "", *(text for text, _ in written), *declared, ""])
 
 
-def _emit_block(module: Module, plan: BlockPlan, name: str) -> list[tuple[str, set[str]]]:
+def _emit_block(
+    module: Module, plan: BlockPlan, name: str, updates: Sequence[NumberedUpdate]
+) -> list[tuple[str, set[str]]]:
     written = []
     for number, phase in enumerate(plan.phases):
         if phase.kernels or phase.row_sums:
             written.append(emit_rows(module, plan, number, f"{name}_rows_{number}"))
         if phase.reductions:
-            written.append(emit_reductions(module, plan, number, f"{name}_sums_{number}"))
+            written.append(emit_reductions(module, plan, number, f"{name}_sums_{number}", updates))
     return written
 
 
@@ -95,14 +98,14 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
         first = lanes.register(f"mul nsw i64 {step_of_epoch}, {batch_size}")
         left = lanes.register(f"sub nsw i64 {n_rows}, {first}")
         rows = lanes.int_min(batch_size, left)
+        of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))
         if plan.step.is_chunked:
-            once = _emit_chunks(function, plan.step, first, rows, epoch_keys)
+            once = _emit_chunks(function, plan.step, first, rows, epoch_keys, of_step)
         else:
             with lanes.when(lanes.register(f"icmp slt i64 {loop.index}, {n_gathered}"), "gather"):
                 lanes.line(f"call void @gather_step(ptr %arguments, i64 {first}, i64 {rows}, ptr {epoch_keys})")
-            once = _emit_phases(function, plan.step, rows)
-        of_step = lanes.offset(scalars, lanes.register(f"mul nsw i64 {loop.index}, {scalars_stride}"))
-        for number, _ in enumerate(plan.updates):
+            once = _emit_phases(function, plan.step, rows, of_step)
+        for number, _ in enumerate(() if plan.updates_with_sums else plan.updates):
             lanes.line(f"call void @update_{number}(ptr %arguments, ptr {of_step})")
         _store_loss(
             function, once.number(plan.step.block.output("loss")), lanes.offset(losses, lanes.int_mul(loop.index, 8))
@@ -117,7 +120,7 @@ def _emit_run(module: Module, plan: Plan) -> tuple[str, set[str]]:
     return function.text(), lanes.declared
 
 
-def _emit_phases(function: Function, plan: BlockPlan, rows: str) -> Once:
+def _emit_phases(function: Function, plan: BlockPlan, rows: str, scalars: str) -> Once:
     lanes = function.lanes
     blocks = _blocks_of(function, rows)
     once = Once(function, plan, rows)
@@ -128,11 +131,11 @@ def _emit_phases(function: Function, plan: BlockPlan, rows: str) -> Once:
             lanes.line(f"call void @step_rows_{number}(ptr %arguments, i64 {blocks}, i64 {rows})")
         once.finish_sums(phase.row_sums)
         if phase.reductions:
-            lanes.line(f"call void @step_sums_{number}(ptr %arguments, i64 {blocks})")
+            lanes.line(f"call void @step_sums_{number}(ptr %arguments, i64 {blocks}, ptr {scalars})")
     return once
 
 
-def _emit_chunks(function: Function, plan: BlockPlan, first: str, rows: str, keys: str) -> Once:
+def _emit_chunks(function: Function, plan: BlockPlan, first: str, rows: str, keys: str, scalars: str) -> Once:
     """Write the step of a large batch: its rows pass through the frames of one chunk."""
     lanes, phase = function.lanes, plan.phases[0]
     once = Once(function, plan, rows)
@@ -147,7 +150,7 @@ def _emit_chunks(function: Function, plan: BlockPlan, first: str, rows: str, key
         lanes.line(f"call void @gather_step(ptr %arguments, i64 {at}, i64 {of_chunk}, ptr {keys})")
         lanes.line(f"call void @step_rows_0(ptr %arguments, i64 {blocks}, i64 {of_chunk})")
         if phase.reductions:
-            lanes.line(f"call void @step_sums_0(ptr %arguments, i64 {blocks})")
+            lanes.line(f"call void @step_sums_0(ptr %arguments, i64 {blocks}, ptr {scalars})")
     once.finish_sums(phase.row_sums)
     for later in plan.phases[1:]:
         once.emit(later.once)

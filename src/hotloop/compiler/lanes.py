@@ -214,6 +214,30 @@ class Lanes:
         """Store one value for each lane, aligned to the vector."""
         self.line(f"store {self.real} {value}, ptr {pointer}, align {self.width * self.size_bytes}")
 
+    def load_first(self, pointer: str, n: int, rest: str = "poison") -> str:
+        """Load the first n lanes, aligned to a number only; the others are ``rest``: anything, or "zeroinitializer"."""
+        kind = self._vector_of(n)
+        part = self.register(f"load {kind}, ptr {pointer}, align {self.size_bytes}")
+        if n == self.width:
+            return part
+        if n == 1:
+            return self.register(f"insertelement {self.real} {rest}, {kind} {part}, i64 0")
+        # Place n is the first one of the second operand.
+        places = ", ".join(f"i32 {min(lane, n)}" for lane in range(self.width))
+        return self.register(f"shufflevector {kind} {part}, {kind} {rest}, <{self.width} x i32> <{places}>")
+
+    def store_first(self, value: str, pointer: str, n: int) -> None:
+        """Store the first n lanes, aligned to a number only."""
+        part = value
+        if n == 1 < self.width:
+            part = self.register(f"extractelement {self.real} {value}, i64 0")
+        elif n < self.width:
+            part = self.shuffle(value, "poison", range(n))
+        self.line(f"store {self._vector_of(n)} {part}, ptr {pointer}, align {self.size_bytes}")
+
+    def _vector_of(self, n: int) -> str:
+        return f"<{n} x {self.scalar}>" if n > 1 else self.scalar
+
     def load_scalar(self, pointer: str) -> str:
         """Load a single real."""
         return self.register(f"load {self.scalar}, ptr {pointer}, align {self.size_bytes}")

@@ -2,7 +2,8 @@
 
 ::
 
-    program --eliminate, fold--> program --fuse_elementwise, choose_tiles, reuse_buffers--> plan
+    program --eliminate, fold--> program --fuse_elementwise, choose_tiles, fuse_updates,
+            reuse_buffers--> plan
             --emit_program--> LLVM IR --machine_code--> object code --link--> functions
 
 Each pass is a file and a function of one name, and leaves behind a legal program or plan. Compiled code is kept
@@ -87,6 +88,7 @@ def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[
     from hotloop.compiler.eliminate import eliminate
     from hotloop.compiler.fold import fold
     from hotloop.compiler.fuse_elementwise import fuse_elementwise
+    from hotloop.compiler.fuse_updates import fuse_updates
     from hotloop.compiler.reuse_buffers import reuse_buffers
 
     yield "captured", program
@@ -96,6 +98,7 @@ def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[
     yield "eliminate", (program := eliminate(program))
     yield "fuse_elementwise", (plan := fuse_elementwise(program))
     yield "choose_tiles", (plan := choose_tiles(plan, target, rows))
+    yield "fuse_updates", (plan := fuse_updates(plan))
     # Last, since what is kept in memory depends on how much is worked on at once.
     yield "reuse_buffers", reuse_buffers(plan, target)
 

@@ -177,20 +177,34 @@ class BlockPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The loops of a whole program; ``has_batches`` unless each step takes all rows in order."""
+    """The loops of a whole program.
+
+    Parameters
+    ----------
+    program : Program
+    step : BlockPlan
+    evaluation : BlockPlan, optional
+    updates : tuple of Update
+    has_batches : bool
+        Unless each step takes all rows in order.
+    updates_with_sums : bool
+        Weights are updated as their gradients are summed, instead of at the end of the step.
+    """
 
     program: Program
     step: BlockPlan
     evaluation: BlockPlan | None
     updates: tuple[Update, ...]
     has_batches: bool = True
+    updates_with_sums: bool = False
 
     def __str__(self) -> str:
         lines = ["step", *self.step.lines()]
         if self.evaluation is not None:
             lines += ["evaluation", *self.evaluation.lines()]
         for update in self.updates:
-            lines.append(f"update {update.name} of {', '.join(update.weights)}")
+            when = ", as gradients are summed" if self.updates_with_sums else ""
+            lines.append(f"update {update.name} of {', '.join(update.weights)}{when}")
             lines += [f"  {_line(operation)}" for operation in update.block.operations]
         return "\n".join(lines) + "\n"
 
