@@ -301,7 +301,7 @@ def test_tiles_fit_the_registers_whatever_the_sizes(level):
         plan = fuse_elementwise(product(n_in, n_out))
         for n_rows, batch_size in ((1, None), (200, None), (9, 1), (40, 40), (90, 90), (9999, 9999)):
             rows = RowsShape.of(n_rows, batch_size, target.lanes("f32"))
-            verify_plan(choose_tiles(plan, target, rows), target.n_registers)
+            verify_plan(choose_tiles(plan, target, rows), target)
 
 
 def random_program(seed: int) -> Program:

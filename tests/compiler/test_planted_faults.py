@@ -15,7 +15,16 @@ import pytest
 from compare import Mismatch, check
 from programs import Case
 
-from hotloop.compiler import emit_gather, emit_once, emit_reductions, emit_rows, emit_run, pipeline, reuse_buffers
+from hotloop.compiler import (
+    emit_gather,
+    emit_once,
+    emit_reductions,
+    emit_rows,
+    emit_run,
+    emit_update,
+    pipeline,
+    reuse_buffers,
+)
 from hotloop.engines import native
 from hotloop.errors import CompilerError
 
@@ -165,6 +174,16 @@ FAULTS = {
         native, "CompiledSteps", lambda steps: lambda *given: _with_side(steps(*given))
     ),
     # Updates.
+    "an update beside sums leaves out a number": instead(
+        emit_update.UpdateCode,
+        "emit",
+        lambda emit: lambda self, gradient, at, n: emit(self, gradient, at, max(n - 1, 1)),
+    ),
+    "an update beside sums takes the first lanes of all": instead(
+        emit_reductions._Sums,
+        "_store_run",
+        lambda store: lambda self, total, lane, count, target: store(self, total, 0, count, target),
+    ),
     "a slot is not kept": ir("update_0", r"(?s)\n  store [^\n]*((?:(?!\n  store).)*)\Z", r"\1"),
     "the wrong scalar": ir("update_0", r"ptr %scalars, i64 8\b", "ptr %scalars, i64 0"),
     "two scalars are exchanged": ir("update_0", r"ptr %scalars, i64 16\b", "ptr %scalars, i64 24"),
@@ -172,7 +191,9 @@ FAULTS = {
         "update_0", r"call (<\d+ x double>) @llvm\.sqrt\.\w+\(\1 (%v\d+)\)", r"fadd \1 \2, \2"
     ),
     "the first step's learning rate is kept": ir(
-        "run", r"mul nsw i64 %v\d+, (%v\d+)(\n[^\n]*\n  call void @update_0)", r"mul nsw i64 0, \1\2"
+        "run",
+        r"mul nsw i64 %v\d+, (%v\d+)(\n  %v\d+ = getelementptr i8, ptr %v\d+, i64 %v\d+\n  %v\d+ = icmp slt i64)",
+        r"mul nsw i64 0, \1\2",
     ),
     "the norm lacks a weight": ir(
         "run", r"@llvm\.fmuladd\.f64\(double %v\d+, double %v\d+,", "@llvm.fmuladd.f64(double 0.0, double 0.0,"

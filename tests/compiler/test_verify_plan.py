@@ -12,7 +12,7 @@ from hotloop.compiler.choose_tiles import RowsShape
 from hotloop.compiler.pipeline import lower, passes
 from hotloop.compiler.plan import Plan
 from hotloop.compiler.target import named_target
-from hotloop.compiler.verify_plan import InvalidPlan, verify_plan
+from hotloop.compiler.verify_plan import InvalidPlan, _verify_places, verify_plan
 from hotloop.errors import CompilerError
 from hotloop.program.build import BlockBuilder, apply
 from hotloop.program.gradients import gradients
@@ -114,7 +114,7 @@ BROKEN = {
         plan, places={name: place for name, place in plan.step.places.items() if name != "select.4"}
     ),
     "lies outside the frame": lambda plan: with_step(plan, frame_features=plan.step.frame_features - 1),
-    "the transpose of x shares a place": lambda plan: with_step(plan, transposed={"x": 1}),
+    "the transpose of x and x share a place, and both are needed": lambda plan: with_step(plan, transposed={"x": 1}),
     "the transpose of x lies outside": lambda plan: with_step(plan, transposed={"x": plan.step.frame_features}),
     "a tile of 15 x 2 needs 33 of 32 registers": lambda plan: with_phase(
         plan,
@@ -129,16 +129,16 @@ BROKEN = {
 
 @pytest.mark.parametrize("said", BROKEN)
 def test_broken_plans_are_found(plan, said):
-    verify_plan(plan, TARGET.n_registers)
+    verify_plan(plan, TARGET)
     # Operations that the first check misses would hide what the others find.
     with pytest.raises(InvalidPlan, match=said):
-        verify_plan(BROKEN[said](plan), TARGET.n_registers)
+        verify_plan(BROKEN[said](plan), TARGET)
 
 
 def test_evaluations_are_looked_at_too(plan):
     broken = replace(plan, evaluation=replace(plan.evaluation, rows_at_once=100))
     with pytest.raises(InvalidPlan, match=r"evaluation: contract\.1: a tile of 100 x"):
-        verify_plan(broken, TARGET.n_registers)
+        verify_plan(broken, TARGET)
 
 
 def test_rows_in_chunks_are_needed_once(program):
@@ -148,7 +148,26 @@ def test_rows_in_chunks_are_needed_once(program):
     later = replace(second, kernels=first.kernels[1:], row_sums=first.row_sums, reductions=first.reductions)
     phases = (replace(first, kernels=first.kernels[:1], row_sums=(), reductions=()), later)
     with pytest.raises(InvalidPlan, match="rows that come in chunks are needed again"):
-        verify_plan(with_step(plan, phases=phases), TARGET.n_registers)
+        verify_plan(with_step(plan, phases=phases), TARGET)
+
+
+def test_a_transpose_takes_the_place_of_what_nothing_else_needs():
+    network = Network.mlp(16, (32, 20), 2)
+    program = capture_network(network, task="classification", class_weight=None, rule=Sgd(), has_validation=False)[0]
+    plan = lower(program, RowsShape.of(3200, 32, 16), TARGET)
+    transposed, places = dict(plan.step.transposed), plan.step.places
+    hidden = [name for name in transposed if name != "x"]
+    assert [transposed[name] for name in hidden] == [places[name] for name in hidden] != []
+    name = hidden[0]
+    shares = f"the transpose of {name} and .* share a place|.* and the transpose of {name} share a place"
+    with pytest.raises(InvalidPlan, match=shares):
+        verify_plan(with_step(plan, transposed={**transposed, name: places[name] + 1}), TARGET)
+    # Another sum reads the value as it is.
+    reductions = plan.step.phases[0].reductions
+    (own,) = [item for item in reductions if item.operation.operands[-1] == name]
+    as_it_is = replace(own, lanes_are_features=False)
+    with pytest.raises(InvalidPlan, match=f"the transpose of {name} and {name} share a place"):
+        _verify_places(with_phase(plan, reductions=(*reductions, as_it_is)).step, 16)
 
 
 @pytest.mark.parametrize(("setting", "is_found"), [("1", True), ("0", False)])
@@ -176,7 +195,7 @@ def test_every_plan_of_the_passes_is_legal(program, level, n_rows, batch_size):
     target = named_target(level)
     for _, stage in passes(program, RowsShape.of(n_rows, batch_size, target.lanes("f32")), target):
         if isinstance(stage, Plan):
-            verify_plan(stage, target.n_registers)
+            verify_plan(stage, target)
 
 
 def test_a_value_in_memory_stays_there_for_those_who_could_do_without():
@@ -201,4 +220,4 @@ def test_a_value_in_memory_stays_there_for_those_who_could_do_without():
     for value, gradient in zip((w, v), gradients(block, loss, (w, v)), strict=True):
         block.output(f"gradient of {value.name}", gradient)
     program = Program(block.finish(), (write_update(Sgd(), ("w", "v"), 64 + 320, "f32", clips=False),))
-    verify_plan(lower(program, RowsShape(16, 1), TARGET), TARGET.n_registers)
+    verify_plan(lower(program, RowsShape(16, 1), TARGET), TARGET)

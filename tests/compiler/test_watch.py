@@ -14,7 +14,10 @@ from hotloop.program.network import Network
 from hotloop.program.optimizers import Sgd
 from hotloop.program.text import parse_program
 
-PASSES = ["captured", "eliminate", "fold", "eliminate", "fuse_elementwise", "choose_tiles", "reuse_buffers"]
+PASSES = [
+    *("captured", "eliminate", "fold", "eliminate"),
+    *("fuse_elementwise", "choose_tiles", "fuse_updates", "reuse_buffers"),
+]
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_each_debug_level_shows_more(compile_lesson, monkeypatch, capsys):
         "object_code",
     ]
     assert shown[2].count("\n") == len(PASSES) + 2
-    changed = ["eliminate", "fold", "fuse_elementwise", "choose_tiles", "reuse_buffers"]
+    changed = ["eliminate", "fold", "fuse_elementwise", "choose_tiles", "fuse_updates", "reuse_buffers"]
     told = [re.findall(r"^hotloop: (\w+) changed the program$", shown[level], flags=re.M) for level in range(6)]
     # The last elimination is there for what folding leaves behind, which is not always anything.
     assert told[2] == []

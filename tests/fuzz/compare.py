@@ -13,6 +13,7 @@ float32     |native - float64| <= 1.5 times what eager float32 is off + 4 ulp of
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -78,7 +79,9 @@ def check_steps(case: Case) -> None:
     """Compare each of the first steps, and the loss of the validation rows after them."""
     built = build(case)
     task = _task(case, built)
-    session = native.NativeEngine().prepare(task)
+    as_users_have_it = native.NativeEngine().prepare(task)
+    with _keeping_gradients():
+        session = native.NativeEngine().prepare(task)
     rates = _rates(case, built, task.steps_per_epoch)
     for step in range(_STEPS):
         epoch, step_of_epoch = divmod(step, task.steps_per_epoch)
@@ -87,8 +90,12 @@ def check_steps(case: Case) -> None:
         truth = _Eager(built, task, torch.float64, batch)
         own = truth if case.dtype == "float64" else _Eager(built, task, torch.float32, batch)
         before = _Snapshot(built)
-        (loss,) = session.advance(1, None if rates is None else rates[epoch : epoch + 1])
+        now = None if rates is None else rates[epoch : epoch + 1]
+        (loss,) = session.advance(1, now)
         what = f"step {step}"
+        as_users_have_it.advance(1, now)
+        kept = [side._steps.memory.copy() for side in (session, as_users_have_it)]
+        _same_bytes(f"{case}\n{what}: memory with gradients kept and without", kept[:1], kept[1:])
         if not truth.is_at_jump:
             _judge(case, f"{what}: loss", loss, truth.loss, own.loss, truth.loss_scale)
         if not truth.is_finite or not own.is_finite or not np.isfinite(loss):
@@ -100,6 +107,17 @@ def check_steps(case: Case) -> None:
         _check_update(case, what, built, before, gradients, None if rates is None else rates[epoch])
     if task.validation is not None:
         _check_evaluation(case, built, task, session)
+
+
+@contextmanager
+def _keeping_gradients() -> Iterator[None]:
+    """Let compiled code leave its gradients in memory."""
+    before = native.compile_program
+    native.compile_program = functools.partial(before, keeps_gradients=True)
+    try:
+        yield
+    finally:
+        native.compile_program = before
 
 
 class _Eager:

@@ -97,7 +97,8 @@ def session(program: Program, level: str, rows: Rows, weights, batch_size: int |
         is_full=batch_size is None,
         seed=0,
     )
-    compiled = compile_program(program, batching.shape(n_rows, target.lanes(program.element)), target)
+    shape = batching.shape(n_rows, target.lanes(program.element))
+    compiled = compile_program(program, shape, target, keeps_gradients=True)
     steps = CompiledSteps(compiled, {}, rows, rows if program.evaluation else None, batching)
     for name, values in weights.items():
         steps.memory.weight(name)[:] = values.reshape(-1)

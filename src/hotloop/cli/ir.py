@@ -64,7 +64,7 @@ def ir(
     class_weight
         balanced: rare classes count more; or none.
     after
-        captured, eliminate, fold, fuse_elementwise, choose_tiles or reuse_buffers (default).
+        captured, eliminate, fold, fuse_elementwise, choose_tiles, fuse_updates or reuse_buffers (default).
     llvm
         The LLVM IR instead.
     asm

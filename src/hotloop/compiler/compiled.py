@@ -241,7 +241,7 @@ class Memory:
 
     @property
     def gradients(self) -> Array:
-        """Those of the last step, laid out like the weights, and what else is summed over rows."""
+        """Those of the last step, laid out like the weights, if they are kept; and what else is summed over rows."""
         return self._piece("gradients")
 
 

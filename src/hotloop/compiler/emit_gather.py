@@ -237,10 +237,10 @@ class _Copy:
         addresses = [function.at(start, feature, lanes.size_bytes) for start in starts]
         vectors = [lanes.load_first(address, count, "zeroinitializer") for address in addresses]
         if self._as_read is not None:
-            row_bytes = -(-self._item.type.n_features // lanes.width) * function.vector_bytes
             for row, vector in enumerate(vectors):
-                start = lanes.offset(self._as_read, row * row_bytes)
-                lanes.store(vector, function.at(start, feature, lanes.size_bytes))
+                # As many vectors as there are rows for each whole vector of features.
+                start = lanes.offset(self._as_read, row * function.vector_bytes)
+                lanes.store(vector, function.at(start, feature, function.vector_bytes))
         for number, vector in enumerate(transpose(lanes, vectors)[:count]):
             lanes.store(vector, function.at(self._target, feature.plus(number), function.vector_bytes))
 

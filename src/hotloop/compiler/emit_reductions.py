@@ -71,7 +71,10 @@ def emit_reductions(
 
 
 def _emit_transposition(function: Function, plan: BlockPlan, name: str, frames: str) -> None:
-    """Write each frame's copy of a value in which a row's features lie side by side, padded to whole vectors."""
+    """Write each frame's copy of a value in which a row's features lie side by side, padded to whole vectors.
+
+    First come the first features of all rows. The copy may take the place of the value itself.
+    """
     lanes, size, width = function.lanes, plan.type(name).n_features, function.module.width
     view = plan.view(name)
     n_vectors = -(-size // width)
@@ -83,7 +86,7 @@ def _emit_transposition(function: Function, plan: BlockPlan, name: str, frames: 
             vectors = [lanes.load(lanes.offset(frame, (first + at) * function.vector_bytes)) for at in range(count)]
             vectors += [lanes.constant(0.0)] * (width - count)
             for row, vector in enumerate(transpose(lanes, vectors)):
-                place = plan.transposed[name] + row * n_vectors + group
+                place = plan.transposed[name] + group * width + row
                 lanes.store(vector, lanes.offset(frame, place * function.vector_bytes))
 
 
@@ -143,21 +146,20 @@ class _Sums:
 
     def _emit_features_in_lanes(self, p: int, q: int) -> None:
         whole, rest = divmod(self._sizes[1], self._lanes.width)
-        n_vectors = whole + bool(rest)
         for o, p_here in self._tiles(self._sizes[0], p):
             for i, q_here in self._tiles(whole, q) if whole else ():
-                self._emit_tile_of_features(o, p_here, i, q_here, n_vectors)
+                self._emit_tile_of_features(o, p_here, i, q_here)
             if rest:
-                self._emit_tile_of_features(o, p_here, Feature(whole), 1, n_vectors)
+                self._emit_tile_of_features(o, p_here, Feature(whole), 1)
         if self._reduction.beside is not None:
             self._emit_sums(self._sizes[0], self._lanes.width)
 
-    def _emit_tile_of_features(self, o: Feature, p: int, i: Feature, q: int, n_vectors: int) -> None:
+    def _emit_tile_of_features(self, o: Feature, p: int, i: Feature, q: int) -> None:
         """Add up, row by row, p numbers of the first operand times q vectors of the second one's features."""
         lanes, vector = self._lanes, self._function.vector_bytes
         first = self._start(0, o)
         transposed = self._plan.transposed[self._operation.operands[1]] * vector
-        second = self._function.at(self._frames, i, vector, transposed)
+        second = self._function.at(self._frames, i, vector * lanes.width, transposed)
         zeros = [(lanes.real, lanes.constant(0.0))] * (p * q)
         with lanes.loop(0, "%n_blocks", 1, zeros, "frames") as frames:
             frame = lanes.int_mul(frames.index, self._stride)
@@ -166,9 +168,9 @@ class _Sums:
             with lanes.loop(0, lanes.width, _ROWS_WRITTEN_OUT, carried, "rows") as rows:
                 sums = list(rows.carried)
                 of_row = lanes.offset(of_first, lanes.int_mul(rows.index, lanes.size_bytes))
-                features = lanes.offset(of_second, lanes.int_mul(rows.index, n_vectors * vector))
+                features = lanes.offset(of_second, lanes.int_mul(rows.index, vector))
                 for row in range(_ROWS_WRITTEN_OUT):
-                    xs = [lanes.load(lanes.offset(features, (row * n_vectors + d) * vector)) for d in range(q)]
+                    xs = [lanes.load(lanes.offset(features, (row + d * lanes.width) * vector)) for d in range(q)]
                     for c in range(p):
                         number = lanes.load_scalar(lanes.offset(of_row, c * vector + row * lanes.size_bytes))
                         g = lanes.spread(number)
@@ -259,7 +261,8 @@ class _Sums:
         if update is not None:
             (place,) = self._places[target.value]
             places = [*range(lane, lane + count), *[-1] * (lanes.width - count)]
-            update.emit(lanes.shuffle(total, "poison", places) if lane else total, at, count)
+            gradient = lanes.rounded(lanes.shuffle(total, "poison", places) if lane else total)
+            update.emit(gradient, at, count)
             return
         whole = total if count == lanes.width else lanes.shuffle(total, "poison", range(lane, lane + count))
         for place in self._places[target.value]:

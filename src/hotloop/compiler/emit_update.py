@@ -94,7 +94,9 @@ class UpdateCode:
                 operands = [values[operand] for operand in operation.operands]
                 values[operation.name] = EMITTERS[operation.op](lanes, *operands)
         for meaning, value in self._block.outputs:
-            lanes.store_first(values[value], addresses[meaning], n)
+            # LLVM would do the arithmetic of a single lane without a vector, and fuse other products there.
+            whole = values[value] if n == lanes.width else lanes.rounded(values[value])
+            lanes.store_first(whole, addresses[meaning], n)
 
 
 def emit_update(

@@ -20,7 +20,7 @@ from hotloop.compiler.plan import BlockPlan, Plan
 __all__ = ["can_update_with_sums", "fuse_updates"]
 
 # Operations of an update up to which its code may follow every tile of sums.
-_FEW_OPERATIONS = 8
+_FEW_OPERATIONS = 12
 
 
 def fuse_updates(plan: Plan) -> Plan:
@@ -32,6 +32,8 @@ def fuse_updates(plan: Plan) -> Plan:
 def can_update_with_sums(plan: Plan) -> bool:
     """Whether each weight's gradient is one sum that nothing else needs, and no weight is needed after the sums."""
     step = plan.step
+    if not plan.updates:
+        return False
     if step.is_chunked or any(update.block.inputs_of("clip") for update in plan.updates):
         return False
     trained = {name for update in plan.updates for name in update.weights}

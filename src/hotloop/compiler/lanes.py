@@ -198,6 +198,10 @@ class Lanes:
         """Combine masks: "and", "or", "xor"."""
         return self.register(f"{op} {self.mask} {a}, {b}")
 
+    def rounded(self, value: str) -> str:
+        """Return a real as it would come back from memory: nothing after it is fused with the product that it is."""
+        return self.call(f"llvm.arithmetic.fence.{self.intrinsic}", self.real, (self.real, value))
+
     # -- memory ------------------------------------------------------------------------------------------------------
 
     def offset(self, pointer: str, n_bytes: str | int) -> str:

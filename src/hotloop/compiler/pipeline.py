@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["compile_program", "lower", "passes"]
 
 _KEPT_PROGRAMS = 128
-_kept: OrderedDict[tuple[str, Target, RowsShape], CompiledProgram] = OrderedDict()
+_kept: OrderedDict[tuple[str, Target, RowsShape, bool], CompiledProgram] = OrderedDict()
 _lock = threading.Lock()
 # One thread compiles a program; others that want the same one wait for it.
 _compiling: dict[Any, threading.Lock] = {}
 
 
-def compile_program(program: Program, rows: RowsShape, target: Target | None = None) -> CompiledProgram:
+def compile_program(
+    program: Program, rows: RowsShape, target: Target | None = None, *, keeps_gradients: bool = False
+) -> CompiledProgram:
     """Return the machine code of a program, compiled at most once on this machine.
 
     Parameters
@@ -50,6 +52,8 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
     rows : RowsShape
     target : Target, optional
         This machine by default.
+    keeps_gradients : bool
+        Leave the gradients of each step in memory, to be looked at; the numbers are the same.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
         If LLVM refuses what the compiler wrote.
     """
     target = target or host_target()
-    key = (program.text, target, rows)
+    key = (program.text, target, rows, keeps_gradients)
     with _lock:
         found = _kept.get(key)
         if found is not None:
@@ -71,7 +75,7 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
             with _lock:
                 found = _kept.get(key)
             if found is None:
-                found = _compile(program, rows, target)
+                found = _compile(program, rows, target, keeps_gradients)
                 with _lock:
                     _kept[key] = found
                     while len(_kept) > _KEPT_PROGRAMS:
@@ -82,7 +86,9 @@ def compile_program(program: Program, rows: RowsShape, target: Target | None = N
     return found
 
 
-def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[str, Program | Plan]]:
+def passes(
+    program: Program, rows: RowsShape, target: Target, *, keeps_gradients: bool = False
+) -> Iterator[tuple[str, Program | Plan]]:
     """Yield what each pass makes of a program, by the pass's name; the first is the program itself."""
     # Imported here and below, since most processes find their code on disk.
     from hotloop.compiler.eliminate import eliminate
@@ -98,31 +104,34 @@ def passes(program: Program, rows: RowsShape, target: Target) -> Iterator[tuple[
     yield "eliminate", (program := eliminate(program))
     yield "fuse_elementwise", (plan := fuse_elementwise(program))
     yield "choose_tiles", (plan := choose_tiles(plan, target, rows))
-    yield "fuse_updates", (plan := fuse_updates(plan))
+    if not keeps_gradients:
+        yield "fuse_updates", (plan := fuse_updates(plan))
     # Last, since what is kept in memory depends on how much is worked on at once.
     yield "reuse_buffers", reuse_buffers(plan, target)
 
 
-def lower(program: Program, rows: RowsShape, target: Target, watch: Watch | None = None) -> Plan:
+def lower(
+    program: Program, rows: RowsShape, target: Target, watch: Watch | None = None, *, keeps_gradients: bool = False
+) -> Plan:
     """Return the plan of a program after all passes, each verified."""
     watch = watch or Watch()
     stage: Program | Plan = program
-    for name, stage in watch.stages(passes(program, rows, target)):
+    for name, stage in watch.stages(passes(program, rows, target, keeps_gradients=keeps_gradients)):
         watch.check(name, stage, target)
     assert not isinstance(stage, Program), "the last pass makes a plan"
     return stage
 
 
-def _compile(program: Program, rows: RowsShape, target: Target) -> CompiledProgram:
+def _compile(program: Program, rows: RowsShape, target: Target, keeps_gradients: bool) -> CompiledProgram:
     lanes = target.lanes(program.element)
     watch = Watch()
     cache = ObjectCache(cache_directory())
-    key = cache_key(program.text, repr(target), repr(rows))
+    key = cache_key(program.text, repr(target), repr((rows, keeps_gradients)))
     code = None if watch.wants_all_stages else cache.get(key)
     if code is None:
         from hotloop.compiler.emit_run import emit_program
 
-        plan = lower(program, rows, target, watch)
+        plan = lower(program, rows, target, watch, keeps_gradients=keeps_gradients)
         with watch.timed("emit_program"):
             ir = emit_program(plan, target)
         watch.code("cpu.ll", ir)

@@ -28,6 +28,12 @@ def reuse_buffers(plan: Plan, target: Target) -> Plan:
 
 def _placed(plan: BlockPlan, lanes: int) -> BlockPlan:
     lifetimes = _lifetimes(plan)
+    in_place = _transposed_in_place(plan, lifetimes)
+
+    def size(name: str) -> int:
+        n_features = plan.type(name).n_features
+        return _padded(n_features, lanes) if name in in_place else n_features
+
     plan = replace(plan, kept=frozenset(lifetimes), masked=_masked(plan))
     places: dict[str, int] = {}
     end = 0
@@ -36,28 +42,47 @@ def _placed(plan: BlockPlan, lanes: int) -> BlockPlan:
         end += item.type.n_features
     placed: list[tuple[str, int, int]] = []
     for name, (made, last) in lifetimes.items():
-        size = plan.type(name).n_features
         # Taken, while this value lives, by those whose lives overlap with its own.
         taken = sorted(
-            (places[other], places[other] + plan.type(other).n_features)
+            (places[other], places[other] + size(other))
             for other, other_made, other_last in placed
             if other_made <= last and made <= other_last
         )
         place = end
         for start, stop in taken:
-            if place + size <= start:
+            if place + size(name) <= start:
                 break
             place = max(place, stop)
         places[name] = place
         placed.append((name, made, last))
-    total = max([end, *(places[name] + plan.type(name).n_features for name in lifetimes)])
-    transposed: dict[str, int] = {}
+    total = max([end, *(places[name] + size(name) for name in lifetimes)])
+    transposed = {name: places[name] for name in in_place}
     for reduction in (reduction for phase in plan.phases for reduction in phase.reductions):
         name = reduction.operation.operands[-1]
         if reduction.lanes_are_features and name not in transposed:
             transposed[name] = total
-            total += -(-plan.type(name).n_features // lanes) * lanes
+            total += _padded(plan.type(name).n_features, lanes)
     return replace(plan, places=places, transposed=transposed, frame_features=total)
+
+
+def _padded(n_features: int, lanes: int) -> int:
+    return -(-n_features // lanes) * lanes
+
+
+def _transposed_in_place(plan: BlockPlan, lifetimes: dict[str, tuple[int, int]]) -> set[str]:
+    """Return the values whose transpose can take their place: nothing else needs them from the sums over rows on."""
+    found = set()
+    moments = {(phase, operations): at for at, (phase, _, operations) in enumerate(_moments(plan)) if operations}
+    for number, phase in enumerate(plan.phases):
+        at = moments.get((number, tuple(reduction.operation for reduction in phase.reductions)))
+        transposed = {r.operation.operands[-1] for r in phase.reductions if r.lanes_are_features}
+        others = [r.operation.operands[0] for r in phase.reductions]
+        others += [r.operation.operands[-1] for r in phase.reductions if not r.lanes_are_features]
+        for name in transposed & lifetimes.keys():
+            uses = [other for other in (*others, *transposed) if plan.view(other).value == name]
+            if lifetimes[name][1] == at and uses == [name]:
+                found.add(name)
+    return found
 
 
 def _lifetimes(plan: BlockPlan) -> dict[str, tuple[int, int]]:

@@ -6,14 +6,18 @@ A plan of a block is legal if
   which are repeated wherever they are used;
 * whatever an operation takes is known by then: in a kernel from its own loop, from an earlier kernel or phase;
 * tiles fit the registers;
-* what is kept has a place within the frame that it shares with nothing while both are needed.
+* what is kept has a place within the frame that it shares with nothing while both are needed; a transpose may take the
+  place of its own value where nothing else needs that;
+* weights are updated only when nothing needs them or their gradients any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hotloop.compiler.fuse_updates import can_update_with_sums
 from hotloop.compiler.plan import BlockPlan, Kernel, Phase, Plan, Reduction
+from hotloop.compiler.target import Target
 from hotloop.program.program import Operation
 
 __all__ = ["InvalidPlan", "verify_plan"]
@@ -27,8 +31,8 @@ class InvalidPlan(Exception):
     """A plan that is not legal: a mistake in the pass that made it. Says which value, and why."""
 
 
-def verify_plan(plan: Plan, n_registers: int) -> None:
-    """Raise unless the plan is legal for a processor of so many vector registers.
+def verify_plan(plan: Plan, target: Target) -> None:
+    """Raise unless the plan is legal for a processor.
 
     Raises
     ------
@@ -44,12 +48,14 @@ def verify_plan(plan: Plan, n_registers: int) -> None:
         try:
             _verify_homes(block)
             _Walk(block).verify()
-            _verify_tiles(block, n_registers)
+            _verify_tiles(block, target.n_registers)
             # Before the pass that gives places nothing has any.
             if block.frame_features:
-                _verify_places(block)
+                _verify_places(block, target.lanes(plan.program.element))
         except InvalidPlan as mistake:
             raise InvalidPlan(f"{title}: {mistake}") from None
+    if plan.updates_with_sums:
+        _expect(can_update_with_sums(plan), "a gradient or a weight is needed after its update")
 
 
 def _expect(holds: bool, what: str) -> None:
@@ -189,32 +195,60 @@ def _registers_of(reduction: Reduction) -> int:
 # -- places ----------------------------------------------------------------------------------------------------------
 
 
-def _verify_places(plan: BlockPlan) -> None:
-    inputs = {item.name for item in plan.block.inputs_of("data")}
+def _verify_places(plan: BlockPlan, lanes: int) -> None:
+    inputs = [item.name for item in plan.block.inputs_of("data")]
     lives = _lives(plan)
+    always = (-1, len(plan.block.operations))
     taken: list[tuple[int, int, int, int, str]] = []
+
+    def take(name: str, start: int, size: int, life: tuple[int, int], beside: str = "") -> None:
+        _expect(start >= 0 and start + size <= plan.frame_features, f"{name} lies outside the frame")
+        for other_start, other_stop, other_made, other_last, other in taken:
+            apart = start + size <= other_start or other_stop <= start or life[1] < other_made or other_last < life[0]
+            _expect(apart or other == beside, f"{name} and {other} share a place, and both are needed")
+        taken.append((start, start + size, *life, name))
+
     for name in (*inputs, *plan.kept):
         _expect(name in plan.places, f"{name} is kept, and has no place")
-        start, stop = plan.places[name], plan.places[name] + plan.type(name).n_features
-        _expect(start >= 0 and stop <= plan.frame_features, f"{name} lies outside the frame")
-        # A full batch's rows are laid out once: nothing may be written over them.
         _expect(name in inputs or name in lives, f"{name} is kept, and no kernel makes it")
-        made, last = (-1, len(plan.block.operations)) if name in inputs else lives[name]
-        for other_start, other_stop, other_made, other_last, other in taken:
-            apart = stop <= other_start or other_stop <= start or last < other_made or other_last < made
-            _expect(apart, f"{name} and {other} share a place, and both are needed")
-        taken.append((start, stop, made, last, name))
-    # Transposes of rows are written when these are gathered, which is once where they are laid out for all steps.
-    behind = max((stop for _, stop, *_ in taken), default=0)
+        # A full batch's rows are laid out once: nothing may be written over them.
+        take(name, plan.places[name], plan.type(name).n_features, always if name in inputs else lives[name])
     for name, start in plan.transposed.items():
-        _expect(start >= behind, f"the transpose of {name} shares a place with what may be written at any time")
-        _expect(start + plan.type(name).n_features <= plan.frame_features, f"the transpose of {name} lies outside")
+        size = -(-plan.type(name).n_features // lanes) * lanes
+        if name in inputs:
+            # Written when rows are gathered.
+            take(f"the transpose of {name}", start, size, always)
+            continue
+        for moment, phase in _moments_of_sums(plan):
+            if any(item.lanes_are_features and item.operation.operands[-1] == name for item in phase.reductions):
+                own = name if start == plan.places.get(name) and _is_read_transposed(plan, name, phase) else ""
+                is_last = own and lives[own][1] == moment
+                take(f"the transpose of {name}", start, size, (moment, moment), own if is_last else "")
     for name in plan.masked:
         _expect(name in plan.kept, f"{name} must be zero beyond the last row, and nothing writes it")
     for phase in plan.phases:
         for name in (name for item in phase.reductions for name in item.operation.operands):
             value = plan.view(name).value
             _expect(value in plan.kept or value in inputs, f"{value} is summed over rows, and not kept")
+
+
+def _is_read_transposed(plan: BlockPlan, name: str, phase: Phase) -> bool:
+    """Whether no sum of a phase reads a value as it is."""
+    for item in phase.reductions:
+        *others, last = item.operation.operands
+        as_they_are = others if item.lanes_are_features and last == name else [*others, last]
+        if any(plan.view(operand).value == name for operand in as_they_are):
+            return False
+    return True
+
+
+def _moments_of_sums(plan: BlockPlan) -> Iterator[tuple[int, Phase]]:
+    """Yield when each phase's sums over rows are done, on the clock of :func:`_lives`."""
+    moment = 0
+    for phase in plan.phases:
+        moment += len(phase.kernels)
+        yield moment, phase
+        moment += 1
 
 
 def _lives(plan: BlockPlan) -> dict[str, tuple[int, int]]:

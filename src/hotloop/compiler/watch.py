@@ -64,7 +64,7 @@ class Watch:
             if isinstance(stage, Program):
                 verify(stage)
             else:
-                verify_plan(stage, target.n_registers)
+                verify_plan(stage, target)
         except (InvalidProgram, InvalidPlan) as error:
             where = (
                 f"its stages lie in {self._directory}" if self._directory else "HOTLOOP_DUMP=directory keeps the stages"
