@@ -91,13 +91,13 @@ def ir(function: str, pattern: str, replacement: str, *, every: bool = False) ->
     return lambda: text(function, pattern, replacement, every=every)
 
 
-def _without_rest(tiles):
-    def first_tiles(self, size, tile):
+def _without_rest(spans):
+    def first_spans(self, size, tile):
         # A loop's tiles must be taken to its end.
-        found = list(tiles(self, size, tile)) if size <= 4 * tile else tiles(self, size, tile)
+        found = list(spans(self, size, tile)) if size <= 4 * tile else spans(self, size, tile)
         yield from found[: size // tile] if isinstance(found, list) else found
 
-    return first_tiles
+    return first_spans
 
 
 def _shorter(lifetimes):
@@ -138,7 +138,7 @@ FAULTS = {
     "a sum over rows subtracts": ir(r"step_sums_\d+", r"fadd", "fsub"),
     "sums over rows leave out each second frame": ir(r"step_sums_\d+", r"(%v\d+ = add nsw i64 %v\d+), 1\b", r"\1, 2"),
     "products of the wrong feature": instead(emit_reductions._Sums, "_start", _one_feature_further),
-    "the features that remain after the tiles are left out": instead(emit_reductions._Sums, "_tiles", _without_rest),
+    "the features that remain after the tiles are left out": instead(emit_reductions._Sums, "_spans", _without_rest),
     "sums are not set to zero": instead(emit_once.Once, "clear_sums", lambda clear: lambda self: None),
     "sums of the evaluation are not set to zero": ir(
         "evaluate", r"store (<\d+ x double>) splat \(double 0x0000000000000000\)", r"store \1 undef"

@@ -59,7 +59,7 @@ def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool
 
 
 class _Positions(NamedTuple):
-    """The positions within the epoch of a frame's rows: that of its first one (i32), and how far behind each lane is."""
+    """The positions within the epoch of a frame's rows: that of its first one (i32), and how far behind the lanes are."""
 
     first: str
     behind: str

@@ -19,8 +19,9 @@ With few rows, adding up lanes costs more than the products. Then lanes are feat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hotloop.compiler.across_lanes import sums_across, transpose
 from hotloop.compiler.emit_update import NumberedUpdate, UpdateCode
@@ -28,6 +29,13 @@ from hotloop.compiler.function import Feature, Function, Module, frame_bytes, st
 from hotloop.compiler.plan import BlockPlan, Reduction
 
 __all__ = ["emit_reductions"]
+
+# Code to be written.
+_Piece = Callable[[], None]
+# Writes the code of a tile: its first feature, and how many.
+_Body = Callable[[Feature, int], None]
+# Writes a body once, or in a loop.
+_Span = Callable[[_Body], None]
 
 # Tiles along one operand up to which they are written out.
 _UNROLLED_TILES = 4
@@ -61,33 +69,60 @@ def emit_reductions(
     }
     reductions = plan.phases[number].reductions
     gathered = {item.name for item in plan.block.inputs_of("data")}
-    for name in dict.fromkeys(r.operation.operands[-1] for r in reductions if r.lanes_are_features):
+    transposed = dict.fromkeys(r.operation.operands[-1] for r in reductions if r.lanes_are_features)
+    transposes: list[_Piece] = []
+    for name in transposed:
         # Rows are transposed as they are gathered.
         if name not in gathered:
-            _emit_transposition(function, plan, name, frames)
+            transposes += _transposition(function, plan, name, frames)
+    ready: list[_Piece] = []
+    products: list[_Piece] = []
+    across: list[_Piece] = []
     for reduction in reductions:
-        _Sums(function, plan, reduction, frames, gradients, codes).emit()
+        sums = _Sums(function, plan, reduction, frames, gradients, codes)
+        if reduction.lanes_are_features:
+            (ready if reduction.operation.operands[-1] in gathered else products).extend(sums.products())
+            across += sums.beside()
+        else:
+            across += sums.tiles()
+    _take_turns(ready, transposes)
+    _take_turns(products, across)
     return function.text(), function.lanes.declared
 
 
-def _emit_transposition(function: Function, plan: BlockPlan, name: str, frames: str) -> None:
-    """Write each frame's copy of a value in which a row's features lie side by side, padded to whole vectors.
+def _take_turns(products: Sequence[_Piece], shuffles: Sequence[_Piece]) -> None:
+    """Write pieces that mostly multiply and pieces that mostly shuffle in turns: a processor has units for either."""
+    done = 0
+    for number, product in enumerate(products, 1):
+        product()
+        until = number * len(shuffles) // len(products)
+        for shuffle in shuffles[done:until]:
+            shuffle()
+        done = until
+    for shuffle in shuffles[done:]:
+        shuffle()
+
+
+def _transposition(function: Function, plan: BlockPlan, name: str, frames: str) -> Iterator[_Piece]:
+    """Yield the code of each frame's copy of a value in which a row's features lie side by side, in whole vectors.
 
     First come the first features of all rows. The copy may take the place of the value itself.
     """
     lanes, size, width = function.lanes, plan.type(name).n_features, function.module.width
     view = plan.view(name)
-    n_vectors = -(-size // width)
-    with lanes.loop(0, "%n_blocks", name="transpose") as loop:
-        frame = lanes.offset(frames, lanes.int_mul(loop.index, frame_bytes(plan, function.vector_bytes)))
-        for group in range(n_vectors):
-            first = plan.places[view.value] + view.first_feature + group * width
-            count = min(width, size - group * width)
+
+    def group_of_features(start: int) -> None:
+        with lanes.loop(0, "%n_blocks", name="transpose") as loop:
+            frame = lanes.offset(frames, lanes.int_mul(loop.index, frame_bytes(plan, function.vector_bytes)))
+            first, count = plan.places[view.value] + view.first_feature + start, min(width, size - start)
             vectors = [lanes.load(lanes.offset(frame, (first + at) * function.vector_bytes)) for at in range(count)]
             vectors += [lanes.constant(0.0)] * (width - count)
             for row, vector in enumerate(transpose(lanes, vectors)):
-                place = plan.transposed[name] + group * width + row
+                place = plan.transposed[name] + start + row
                 lanes.store(vector, lanes.offset(frame, place * function.vector_bytes))
+
+    for start in range(0, size, width):
+        yield partial(group_of_features, start)
 
 
 @dataclass(frozen=True)
@@ -127,32 +162,40 @@ class _Sums:
         self._sizes = [plan.type(name).n_features for name in self._operation.operands]
         self._places = step_places(plan, function.module).flat
 
-    def emit(self) -> None:
+    def tiles(self) -> Iterator[_Piece]:
+        """Yield the pieces of a sum whose lanes are rows, each some features of its first operand."""
         p, q = self._reduction.tile
-        if self._reduction.lanes_are_features:
-            self._emit_features_in_lanes(p, q)
-            return
         if self._operation.op == "sum":
-            self._emit_sums(self._sizes[0], p)
+            yield from self._sums(p)
             return
-        for o, p_here in self._tiles(self._sizes[0], p):
-            for i, q_here in self._tiles(self._sizes[1], q):
-                is_first = i == Feature(0)
-                self._emit_tile(o, p_here, i, q_here, has_sums=is_first and self._reduction.beside is not None)
+        yield from (partial(span, partial(self._emit_tiles, q)) for span in self._spans(self._sizes[0], p))
 
-    def _emit_sums(self, size: int, p: int) -> None:
-        for o, count in self._tiles(size, p):
-            self._emit_tile(o, count, Feature(0), 0, has_sums=True)
+    def _emit_tiles(self, q: int, o: Feature, p: int) -> None:
+        for span in self._spans(self._sizes[1], q):
+            span(partial(self._emit_tile, o, p))
 
-    def _emit_features_in_lanes(self, p: int, q: int) -> None:
-        whole, rest = divmod(self._sizes[1], self._lanes.width)
-        for o, p_here in self._tiles(self._sizes[0], p):
-            for i, q_here in self._tiles(whole, q) if whole else ():
-                self._emit_tile_of_features(o, p_here, i, q_here)
-            if rest:
-                self._emit_tile_of_features(o, p_here, Feature(whole), 1)
+    def products(self) -> Iterator[_Piece]:
+        """Yield the pieces of a sum whose lanes are features, each some features of its first operand."""
+        p, q = self._reduction.tile
+        yield from (partial(span, partial(self._emit_features_in_lanes, q)) for span in self._spans(self._sizes[0], p))
+
+    def beside(self) -> Iterator[_Piece]:
+        """Yield the pieces of the sum beside products whose lanes are features."""
         if self._reduction.beside is not None:
-            self._emit_sums(self._sizes[0], self._lanes.width)
+            yield from self._sums(self._lanes.width)
+
+    def _sums(self, p: int) -> Iterator[_Piece]:
+        def emit(o: Feature, count: int) -> None:
+            self._emit_tile(o, count, Feature(0), 0)
+
+        yield from (partial(span, emit) for span in self._spans(self._sizes[0], p))
+
+    def _emit_features_in_lanes(self, q: int, o: Feature, p: int) -> None:
+        whole, rest = divmod(self._sizes[1], self._lanes.width)
+        for span in self._spans(whole, q):
+            span(partial(self._emit_tile_of_features, o, p))
+        if rest:
+            self._emit_tile_of_features(o, p, Feature(whole), 1)
 
     def _emit_tile_of_features(self, o: Feature, p: int, i: Feature, q: int) -> None:
         """Add up, row by row, p numbers of the first operand times q vectors of the second one's features."""
@@ -192,22 +235,26 @@ class _Sums:
                 target = _Target(self._operation.name, o.plus(c), column, size)
                 self._store_run(sums[c * q + d], 0, count, target)
 
-    def _tiles(self, size: int, tile: int) -> Iterator[tuple[Feature, int]]:
+    def _spans(self, size: int, tile: int) -> Iterator[_Span]:
         """Yield the tiles along an operand: the first one written out, the others by a loop if there are many."""
         full, rest = divmod(size, tile)
         if full <= _UNROLLED_TILES:
             for number in range(full):
-                yield Feature(number * tile), tile
+                yield partial(_call, Feature(number * tile), tile)
         else:
-            yield Feature(0), tile
-            with self._lanes.loop(tile, full * tile, tile, name="features") as loop:
-                yield Feature(0, loop.index), tile
+            yield partial(_call, Feature(0), tile)
+            yield partial(self._loop, full * tile, tile)
         if rest:
-            yield Feature(full * tile), rest
+            yield partial(_call, Feature(full * tile), rest)
 
-    def _emit_tile(self, o: Feature, p: int, i: Feature, q: int, *, has_sums: bool) -> None:
-        """Add up p x q products, and p values beside them, over all frames."""
+    def _loop(self, stop: int, tile: int, body: _Body) -> None:
+        with self._lanes.loop(tile, stop, tile, name="features") as loop:
+            body(Feature(0, loop.index), tile)
+
+    def _emit_tile(self, o: Feature, p: int, i: Feature, q: int) -> None:
+        """Add up p x q products, and p values beside the first of them, over all frames."""
         lanes = self._lanes
+        has_sums = q == 0 or (i == Feature(0) and self._reduction.beside is not None)
         first, second = self._start(0, o), self._start(1, i) if q else ""
         zeros = [(lanes.real, lanes.constant(0.0))] * (p * q + (p if has_sums else 0))
         with lanes.loop(0, "%n_blocks", 1, zeros, "frames") as loop:
@@ -253,7 +300,7 @@ class _Sums:
     def _store_run(self, total: str, lane: int, count: int, target: _Target) -> None:
         lanes, size = self._lanes, self._lanes.size_bytes
 
-        def at(pointer: str) -> str:
+        def at(place: int, pointer: str) -> str:
             row = self._function.at(pointer, target.row, target.width * size, place * size)
             return self._function.at(row, target.column, size)
 
@@ -262,13 +309,17 @@ class _Sums:
             (place,) = self._places[target.value]
             places = [*range(lane, lane + count), *[-1] * (lanes.width - count)]
             gradient = lanes.rounded(lanes.shuffle(total, "poison", places) if lane else total)
-            update.emit(gradient, at, count)
+            update.emit(gradient, partial(at, place), count)
             return
         whole = total if count == lanes.width else lanes.shuffle(total, "poison", range(lane, lane + count))
         for place in self._places[target.value]:
             part = whole
-            pointer = at(self._gradients)
+            pointer = at(place, self._gradients)
             if self._plan.is_chunked:
                 before = lanes.register(f"load <{count} x {lanes.scalar}>, ptr {pointer}, align {size}")
                 part = lanes.register(f"fadd <{count} x {lanes.scalar}> {before}, {part}")
             lanes.line(f"store <{count} x {lanes.scalar}> {part}, ptr {pointer}, align {size}")
+
+
+def _call(o: Feature, count: int, body: _Body) -> None:
+    body(o, count)

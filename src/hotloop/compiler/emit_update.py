@@ -6,7 +6,7 @@
     ...                                                  the update's operations
     weights[at], slots[at] = new
 
-Where nothing else needs them, gradients do not pass through memory: ``emit_reductions`` hands each over as soon as it is
+Where nothing else needs a gradient, it does not pass through memory: ``emit_reductions`` hands it over as soon as it is
 summed (see ``fuse_updates``). Else one loop over the group follows at the end of the step.
 """
 
