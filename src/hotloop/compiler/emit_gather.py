@@ -59,7 +59,7 @@ def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool
 
 
 class _Positions(NamedTuple):
-    """The positions within the epoch of a frame's rows: that of its first one (i32), and how far behind the lanes are."""
+    """The positions within the epoch of a frame's rows: its first one (i32), and how far behind it the lanes are."""
 
     first: str
     behind: str
