@@ -134,7 +134,7 @@ class RowLoss:
         """
         if self.reduction == "sum":
             return 1.0
-        if self.kind == "classes" and not y.is_floating_point():
+        if self.kind == "classes" and not y.dtype.is_floating_point:
             counts = self._label_counts(y)
         else:
             per_row = output[0].numel() // (1 if self.kind == "elements" else output.shape[1])

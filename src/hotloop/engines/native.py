@@ -328,9 +328,9 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
     optimized = [parameter.is_cpu for group in task.optimizer.param_groups for parameter in group["params"]]
     if task.device != "cpu" or False in optimized:
         raise NotCaptured("this task", "compiled code runs on the CPU", 'use device="cpu"')
-    if X.ndim != 2 or not X.is_floating_point():
+    if X.ndim != 2 or not X.dtype.is_floating_point:
         raise NotCaptured(f"X of shape {tuple(X.shape)}", "compiled code takes rows of real numbers", "flatten X")
-    is_labels = not y.is_floating_point() and y.ndim == 1
+    is_labels = not y.dtype.is_floating_point and y.ndim == 1
     ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
         task.model,

@@ -51,7 +51,7 @@ class Rows:
     @property
     def label_range(self) -> tuple[int, int] | None:
         """The least and the largest label; None where y holds numbers, or nothing."""
-        if self.y.is_floating_point() or not self.y.numel():
+        if self.y.dtype.is_floating_point or not self.y.numel():
             return None
         if self.y.is_cpu:
             return int(self._labels.min()), int(self._labels.max())
@@ -89,7 +89,11 @@ class Rows:
 
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:
-    return np.ascontiguousarray(tensor.numpy(force=True))
+    try:
+        array = tensor.numpy()
+    except (RuntimeError, TypeError):  # a gradient, a negated view, another device
+        array = tensor.numpy(force=True)
+    return np.ascontiguousarray(array)
 
 
 @dataclass(eq=False)

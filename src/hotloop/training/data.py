@@ -48,7 +48,7 @@ def features(X: Any, model: ModelParts, name: str = "X") -> tuple[torch.Tensor, 
     given = _tensor(X, name)
     if given.ndim < 1 or not given.numel():
         raise ArgumentError(f"{name} is empty: its shape is {tuple(given.shape)}", do="give at least one row")
-    if not given.is_floating_point() and _looks_numbers_up(model):
+    if not given.dtype.is_floating_point and _looks_numbers_up(model):
         return given.to(torch.int64), []
     dtype = model.dtype
     converted = _checked(given, dtype, name)
@@ -76,9 +76,9 @@ def targets(
     if given.ndim < 1 or given.shape[0] != n_rows:
         rows = len(given) if given.ndim else 0
         raise ArgumentError(f"{name} has {rows} rows and X has {n_rows}", do="give one target for each row")
-    kind = row_loss.kind if row_loss else "classes" if not given.is_floating_point() else "elements"
+    kind = row_loss.kind if row_loss else "classes" if not given.dtype.is_floating_point else "elements"
     dtype = model.dtype
-    if kind == "classes" and not given.is_floating_point():
+    if kind == "classes" and not given.dtype.is_floating_point:
         dtype = torch.int64
     elif kind == "classes" and given.ndim == 1:
         if not bool((given == given.round()).all()):
@@ -133,7 +133,7 @@ def check_labels(of: Rows, row_loss: RowLoss | None, per_row: tuple[int, ...] | 
     if row_loss is None or per_row is None:
         return
     y, rows = of.y, tuple(of.y.shape[1:])
-    if row_loss.kind == "elements" or y.is_floating_point():
+    if row_loss.kind == "elements" or y.dtype.is_floating_point:
         if rows != per_row:
             column = per_row == (1,) and not rows
             raise ArgumentError(

@@ -198,7 +198,7 @@ def _rows(
 
 
 def _weight_dtype(inputs: torch.Tensor, model: ModelParts) -> torch.dtype:
-    return inputs.dtype if inputs.is_floating_point() else model.parameters[0].dtype
+    return inputs.dtype if inputs.dtype.is_floating_point else model.parameters[0].dtype
 
 
 def _seed(settings: Settings) -> int:
