@@ -55,14 +55,12 @@ def test_epochs_and_seeds_have_different_orders():
     assert len(orders) == 12
 
 
-# Thousands of orders go through the same lines.
-@pytest.mark.slow
-@pytest.mark.no_cover
 def test_each_row_comes_about_equally_often_at_each_position():
     n_rows, n_orders = 10, 1500
     counts = np.zeros((n_rows, n_rows))
+    orders = RowOrders(n_rows, seed=5)
     for epoch in range(n_orders):
-        counts[np.arange(n_rows), row_order(n_rows, 5, epoch)] += 1
+        counts[np.arange(n_rows), orders.of(epoch)] += 1
     expected = n_orders / n_rows
     chi_square = ((counts - expected) ** 2 / expected).sum()
     # 81 degrees of freedom: mean 81, standard deviation 12.7; fixed seeds, so no flakes.
@@ -79,18 +77,35 @@ def test_orders_of_many_epochs_are_those_of_each(n_rows):
         np.testing.assert_array_equal(order, row_order(n_rows, 2**40 + 3, epoch))
 
 
-@pytest.mark.slow
-@pytest.mark.no_cover
 def test_pairs_of_neighbours_are_about_uniform():
     n_rows, n_orders = 6, 1500
     counts = np.zeros((n_rows, n_rows))
+    orders = RowOrders(n_rows, seed=11)
     for epoch in range(n_orders):
-        order = row_order(n_rows, 11, epoch)
+        order = orders.of(epoch)
         counts[order[0], order[1]] += 1
     assert counts.diagonal().sum() == 0
     expected = n_orders / 30
     off = counts[~np.eye(n_rows, dtype=bool)]
     assert ((off - expected) ** 2 / expected).sum() < 29 + 4 * 7.6
+
+
+# The square that is permuted has as many rows, nearly as many, and many more.
+@pytest.mark.parametrize("n_rows", [64, 57, 33, 120])
+def test_how_far_neighbours_are_apart_is_about_uniform(n_rows):
+    """A network too shallow, or one that mixes less, fails this by tens of standard deviations."""
+    n_orders = 20_000
+    orders = RowOrders(n_rows, seed=12345)
+    counts = np.zeros(n_rows)
+    for epoch in range(n_orders):
+        order = orders.of(epoch)
+        counts += np.bincount((order[1:] - order[:-1]) % n_rows, minlength=n_rows)
+    assert counts[0] == 0
+    # As many differences in an order as there are values of one.
+    expected = n_orders
+    chi_square = ((counts[1:] - expected) ** 2 / expected).sum()
+    n_free = n_rows - 2
+    assert chi_square < n_free + 5 * np.sqrt(2 * n_free)
 
 
 @settings(deadline=None, max_examples=60)
