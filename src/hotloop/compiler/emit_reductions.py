@@ -15,6 +15,8 @@ With few rows, adding up lanes costs more than the products. Then lanes are feat
 
     for each frame, for each row in it:
       sum[c] += g[c][row] * x[row][16 features]                    one number, in all lanes, times a vector
+
+A sum goes into its gradient, or changes its weight at once (``fuse_updates``).
 """
 
 from __future__ import annotations
@@ -168,7 +170,8 @@ class _Sums:
         if self._operation.op == "sum":
             yield from self._sums(p)
             return
-        yield from (partial(span, partial(self._emit_tiles, q)) for span in self._spans(self._sizes[0], p))
+        for span in self._spans(self._sizes[0], p):
+            yield partial(span, partial(self._emit_tiles, q))
 
     def _emit_tiles(self, q: int, o: Feature, p: int) -> None:
         for span in self._spans(self._sizes[1], q):
@@ -177,7 +180,8 @@ class _Sums:
     def products(self) -> Iterator[_Piece]:
         """Yield the pieces of a sum whose lanes are features, each some features of its first operand."""
         p, q = self._reduction.tile
-        yield from (partial(span, partial(self._emit_features_in_lanes, q)) for span in self._spans(self._sizes[0], p))
+        for span in self._spans(self._sizes[0], p):
+            yield partial(span, partial(self._emit_features_in_lanes, q))
 
     def beside(self) -> Iterator[_Piece]:
         """Yield the pieces of the sum beside products whose lanes are features."""
@@ -188,7 +192,8 @@ class _Sums:
         def emit(o: Feature, count: int) -> None:
             self._emit_tile(o, count, Feature(0), 0)
 
-        yield from (partial(span, emit) for span in self._spans(self._sizes[0], p))
+        for span in self._spans(self._sizes[0], p):
+            yield partial(span, emit)
 
     def _emit_features_in_lanes(self, q: int, o: Feature, p: int) -> None:
         whole, rest = divmod(self._sizes[1], self._lanes.width)
