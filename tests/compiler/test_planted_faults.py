@@ -162,7 +162,7 @@ FAULTS = {
         emit_rows._Tile, "_index", lambda index: lambda self, at: index(self, at.plus(1))
     ),
     # Rows.
-    "a round of the permutation is missing": instead(emit_gather, "_FEISTEL_ROUNDS", lambda rounds: rounds - 1),
+    "a round of the permutation is missing": instead(emit_gather, "FEISTEL_ROUNDS", lambda rounds: rounds - 1),
     "frames done at once have the first one's rows": instead(
         emit_gather._Permutation, "of", lambda of: lambda self, given: of(self, given)[:1] * len(given)
     ),

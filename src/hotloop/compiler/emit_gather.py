@@ -23,11 +23,9 @@ from hotloop.compiler.across_lanes import transpose
 from hotloop.compiler.function import Feature, Function, Module, frame_bytes
 from hotloop.compiler.plan import BlockPlan
 from hotloop.program.program import Input
-from hotloop.program.random import SMALLEST_SIDE
+from hotloop.program.random import FEISTEL_ROUNDS, SMALLEST_SIDE
 
 __all__ = ["emit_gather"]
-
-_FEISTEL_ROUNDS = 8
 
 
 def emit_gather(module: Module, plan: BlockPlan, name: str, *, may_permute: bool) -> tuple[str, set[str]]:
@@ -160,6 +158,7 @@ class _Permutation:
             for op in ("udiv", "urem")
         )
         right = self._op("add", right, positions.behind)
+        # It is below side + width - 1 now, and no side is smaller than that.
         for _ in range(-(-(self._width - 1) // SMALLEST_SIDE)):
             below = self._lanes.register(f"icmp ult {self._kind} {right}, {self._side}")
             left = self._choose(below, left, self._op("add", left, self._constant(1)))
@@ -179,7 +178,7 @@ class _Permutation:
 
     def _feistel(self, pairs: _Pairs) -> _Pairs:
         left, right = pairs
-        for number in range(_FEISTEL_ROUNDS):
+        for number in range(FEISTEL_ROUNDS):
             address = self._lanes.offset("%keys", 4 * number)
             key = _splat(self._function, self._lanes.register(f"load i32, ptr {address}"))
             mixed = self._op("xor", right, key)

@@ -6,7 +6,7 @@ For the gradient of a weight, ``g.T @ x`` over rows, with a tile of 4 x 4 sums::
       for each frame:
         g0..g3, x0..x3 = frame.g[o..], frame.x[i..]           eight vectors
         sum[c][d] += g[c] * x[d]                               sixteen fused multiply-adds
-      gradient[o..][i..] = sums_across(sum)                    sixteen vectors become one
+      gradient[o..][i..] = sums_across(sum)                    sixteen vectors become one, or change their weights
 
 Each sum is a vector until the last row; only then are its lanes added up, sixteen sums at a time. The gradient of a
 bias is summed beside the first features of x, while g passes by.
@@ -16,7 +16,7 @@ With few rows, adding up lanes costs more than the products. Then lanes are feat
     for each frame, for each row in it:
       sum[c] += g[c][row] * x[row][16 features]                    one number, in all lanes, times a vector
 
-A sum goes into its gradient, or changes its weight at once (``fuse_updates``).
+Weights are changed at once where ``fuse_updates`` says so. Pieces that multiply and pieces that shuffle stand in turns.
 """
 
 from __future__ import annotations
@@ -63,20 +63,19 @@ def emit_reductions(
     function = Function(module, name, "ptr %arguments, i64 %n_blocks, ptr %scalars")
     frames, gradients = function.pointer("frames"), function.pointer("gradients")
     outputs = dict(plan.block.outputs)
-    codes = {
-        outputs[f"gradient of {weight}"]: code
-        for each in updates
-        for code in (UpdateCode(function, each),)
-        for weight in each.update.weights
-    }
+    codes: dict[str, UpdateCode] = {}
+    for each in updates:
+        code = UpdateCode(function, each)
+        codes |= {outputs[f"gradient of {weight}"]: code for weight in each.update.weights}
     reductions = plan.phases[number].reductions
     gathered = {item.name for item in plan.block.inputs_of("data")}
     transposed = dict.fromkeys(r.operation.operands[-1] for r in reductions if r.lanes_are_features)
     transposes: list[_Piece] = []
-    for name in transposed:
+    for value in transposed:
         # Rows are transposed as they are gathered.
-        if name not in gathered:
-            transposes += _transposition(function, plan, name, frames)
+        if value not in gathered:
+            transposes += _transposition(function, plan, value, frames)
+    # Products that need no transpose yet; those that do; and what shuffles at its end, or does nothing else.
     ready: list[_Piece] = []
     products: list[_Piece] = []
     across: list[_Piece] = []

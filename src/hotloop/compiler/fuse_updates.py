@@ -6,8 +6,9 @@
     ...                                          ->        weights[...] = w - lr * sums
     weights[...] -= lr * gradient[...]
 
-A step of a small network has few products for each weight, so that a second pass over all weights shows. It is done
-where a weight's gradient is one sum over rows and nothing else needs the gradient or, afterwards, the weight.
+A step of a small network has few products for each weight, so that a second pass over all weights shows. It is done for
+all weights or none: where the update is short, each gradient is one sum over rows of the whole batch, and nothing else
+needs a gradient (as clipping does) or, afterwards, a weight.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import replace
 
 from hotloop.compiler.plan import BlockPlan, Plan
 
-__all__ = ["can_update_with_sums", "fuse_updates"]
+__all__ = ["fuse_updates"]
 
 # Operations of an update up to which its code may follow every tile of sums.
 _FEW_OPERATIONS = 12
@@ -26,17 +27,15 @@ _FEW_OPERATIONS = 12
 def fuse_updates(plan: Plan) -> Plan:
     """Return the plan with updates beside sums, where that is possible and short."""
     is_short = all(len(update.block.operations) <= _FEW_OPERATIONS for update in plan.updates)
-    return replace(plan, updates_with_sums=is_short and can_update_with_sums(plan))
+    return replace(plan, updates_with_sums=is_short and _is_possible(plan))
 
 
-def can_update_with_sums(plan: Plan) -> bool:
+def _is_possible(plan: Plan) -> bool:
     """Whether each weight's gradient is one sum that nothing else needs, and no weight is needed after the sums."""
     step = plan.step
-    if not plan.updates:
-        return False
-    if step.is_chunked or any(update.block.inputs_of("clip") for update in plan.updates):
-        return False
     trained = {name for update in plan.updates for name in update.weights}
+    if not trained or step.is_chunked or any(update.block.inputs_of("clip") for update in plan.updates):
+        return False
     outputs = dict(step.block.outputs)
     gradients = [outputs[f"gradient of {name}"] for name in trained]
     sums = set(_sums(step))

@@ -199,7 +199,7 @@ class Lanes:
         return self.register(f"{op} {self.mask} {a}, {b}")
 
     def rounded(self, value: str) -> str:
-        """Return a real as it would come back from memory: nothing after it is fused with the product that it is."""
+        """Return a real as it would come back from memory: it is not contracted with what follows."""
         return self.call(f"llvm.arithmetic.fence.{self.intrinsic}", self.real, (self.real, value))
 
     # -- memory ------------------------------------------------------------------------------------------------------

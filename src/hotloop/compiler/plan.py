@@ -123,7 +123,8 @@ class BlockPlan:
     places : mapping of int
         First feature of each kept value within the frame.
     transposed : mapping of int
-        First vector, within the frame, of the transpose of each value that a sum over rows needs so.
+        First vector, within the frame, of the transpose of each value that a sum over rows needs so: a vector for each
+        row, of its first features, then as many of the next ones. It may be the value's own place.
     frame_features : int
         Features of a frame in all.
     """
@@ -186,7 +187,7 @@ class Plan:
     evaluation : BlockPlan, optional
     updates : tuple of Update
     has_batches : bool
-        Unless each step takes all rows in order.
+        Whether steps take batches; else each takes all rows in order.
     updates_with_sums : bool
         Weights are updated as their gradients are summed, instead of at the end of the step.
     """

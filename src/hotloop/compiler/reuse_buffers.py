@@ -2,11 +2,13 @@
 
 A value is kept if something other than its own kernel needs it: another kernel, a sum over rows, a later phase. Values
 of few features stay in registers between the kernels of one phase. Two values share a place if none is needed while the
-other is made; the rows' inputs keep theirs, since a full batch is laid out once.
+other is made; the rows' inputs keep theirs, since a full batch is laid out once. A value that only sums over rows need
+from some moment on, and these transposed, has its transpose in its place, which is as large as that.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -71,18 +73,22 @@ def _padded(n_features: int, lanes: int) -> int:
 
 def _transposed_in_place(plan: BlockPlan, lifetimes: dict[str, tuple[int, int]]) -> set[str]:
     """Return the values whose transpose can take their place: nothing else needs them from the sums over rows on."""
-    found = set()
-    moments = {(phase, operations): at for at, (phase, _, operations) in enumerate(_moments(plan)) if operations}
-    for number, phase in enumerate(plan.phases):
-        at = moments.get((number, tuple(reduction.operation for reduction in phase.reductions)))
+    found: set[str] = set()
+    moment = 0
+    for phase in plan.phases:
+        moment += len(phase.kernels)
         transposed = {r.operation.operands[-1] for r in phase.reductions if r.lanes_are_features}
         others = [r.operation.operands[0] for r in phase.reductions]
         others += [r.operation.operands[-1] for r in phase.reductions if not r.lanes_are_features]
         for name in transposed & lifetimes.keys():
             uses = [other for other in (*others, *transposed) if plan.view(other).value == name]
-            if lifetimes[name][1] == at and uses == [name]:
+            if lifetimes[name][1] == moment and uses == [name]:
                 found.add(name)
-    return found
+        # The sums of products, and those of one number a row.
+        moment += 2
+    # There is one place for each transpose: an earlier phase would put it there too soon.
+    phases_of = Counter(name for phase in plan.phases for name in {r.operation.operands[-1] for r in phase.reductions})
+    return {name for name in found if phases_of[name] == 1}
 
 
 def _lifetimes(plan: BlockPlan) -> dict[str, tuple[int, int]]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hotloop.compiler.fuse_updates import can_update_with_sums
 from hotloop.compiler.plan import BlockPlan, Kernel, Phase, Plan, Reduction
 from hotloop.compiler.target import Target
 from hotloop.program.program import Operation
@@ -55,7 +54,7 @@ def verify_plan(plan: Plan, target: Target) -> None:
         except InvalidPlan as mistake:
             raise InvalidPlan(f"{title}: {mistake}") from None
     if plan.updates_with_sums:
-        _expect(can_update_with_sums(plan), "a gradient or a weight is needed after its update")
+        _verify_updates(plan)
 
 
 def _expect(holds: bool, what: str) -> None:
@@ -249,6 +248,38 @@ def _moments_of_sums(plan: BlockPlan) -> Iterator[tuple[int, Phase]]:
         moment += len(phase.kernels)
         yield moment, phase
         moment += 1
+
+
+def _verify_updates(plan: Plan) -> None:
+    """Check that weights may be updated as their gradients are summed."""
+    step, outputs = plan.step, dict(plan.step.block.outputs)
+    _expect(not step.is_chunked, "weights are updated before all chunks of rows are summed")
+    summed = {
+        operation.name: number
+        for number, phase in enumerate(step.phases)
+        for item in phase.reductions
+        for operation in (item.operation, item.beside)
+        if operation is not None
+    }
+    first: int | None = None
+    gradients: set[str] = set()
+    for update in plan.updates:
+        _expect(not update.block.inputs_of("clip"), f"{update.name} takes gradients clipped before they all are known")
+        for weight in update.weights:
+            gradient = outputs[f"gradient of {weight}"]
+            _expect(gradient in summed, f"the gradient of {weight} is no sum over rows")
+            _expect(gradient not in gradients, f"the gradient of {weight} is that of another weight")
+            gradients.add(gradient)
+            first = summed[gradient] if first is None else min(first, summed[gradient])
+    for operation in step.block.operations:
+        _expect(gradients.isdisjoint(operation.operands), f"{operation.name} takes a gradient that is kept nowhere")
+    if first is None:
+        return
+    changed = {weight for update in plan.updates for weight in update.weights}
+    for phase in step.phases[first + 1 :]:
+        for operation in _operations(phase):
+            values = {step.view(name).value for name in operation.operands}
+            _expect(not values & changed, f"{operation.name} takes a weight that is updated before")
 
 
 def _lives(plan: BlockPlan) -> dict[str, tuple[int, int]]:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "FEISTEL_ROUNDS",
     "SMALLEST_SIDE",
     "RowOrders",
     "keep_mask",
@@ -38,7 +39,8 @@ UInt32Array = NDArray[np.uint32]
 # One counter word names the purpose, so that no two purposes ever share a counter.
 _ROW_ORDER, _DROPOUT = 1, 2
 
-_FEISTEL_ROUNDS = 8
+FEISTEL_ROUNDS = 8
+"""Six leave traces in the orders of some 50 rows."""
 SMALLEST_SIDE = 8
 """Below this the Feistel network is too narrow to reach all orders about equally often."""
 
@@ -185,7 +187,7 @@ def row_order_keys(seed: int, epochs: NDArray[np.int64]) -> NDArray[np.uint32]:
     wide = np.asarray(epochs, dtype=np.uint64)
     low, high = wide & np.uint64(0xFFFFFFFF), wide >> np.uint64(32)
     halves = [philox((part, 0, low, np.uint64(_ROW_ORDER << 16) | high), seed) for part in (0, 1)]
-    return np.ascontiguousarray(np.stack([*halves[0], *halves[1]], axis=-1)[:, :_FEISTEL_ROUNDS])
+    return np.ascontiguousarray(np.stack([*halves[0], *halves[1]], axis=-1)[:, :FEISTEL_ROUNDS])
 
 
 def row_order_side(n_rows: int) -> int:
