@@ -14,7 +14,7 @@ from hotloop.compiler.fuse_updates import fuse_updates
 from hotloop.compiler.pipeline import compile_program, lower
 from hotloop.compiler.plan import Plan
 from hotloop.compiler.target import TARGET_NAMES, host_target, named_target
-from hotloop.compiler.verify_plan import InvalidPlan, _verify_updates, verify_plan
+from hotloop.compiler.verify_plan import InvalidPlan, _verify_places, _verify_updates, verify_plan
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
 from hotloop.program.build import BlockBuilder, apply
 from hotloop.program.gradients import gradients
@@ -108,7 +108,7 @@ def two_heads(element: str, n_in: int, n_hidden: int, n_out: int, trained: str =
     block.input("y", Type("i64", (ROWS,)), "data")
     w = block.input("w", Type(element, (hidden, features)), "weight")
     u, v = (block.input(name, Type(element, (Axis(f"out_{name}", n_out), hidden)), "weight") for name in "uv")
-    h = apply("tanh", apply("contract", x, w, over="features"))
+    h = apply("max", apply("contract", x, w, over="features"), 0.0)
     of_u, of_v = (apply("contract", h, weight, over="hidden") for weight in (u, v))
     late = (of_v * of_v).sum("out_v").sum("rows")
     loss = (of_u * of_u).sum("out_u").sum("rows") + late * late
@@ -217,3 +217,11 @@ def test_an_optimizer_without_weights_has_nothing_to_update():
     block.output("loss", x.sum("rows"))
     program = Program(block.finish(), (write_update(Sgd(), (), 0, "f32", clips=False),), None)
     assert not lower(program, RowsShape.of(120, 32, 16), TARGET).updates_with_sums
+
+
+def test_a_transpose_stays_apart_from_a_value_that_is_needed_later():
+    step = lower(two_heads("f32", 16, 64, 40, "wu"), RowsShape.of(32, None, 16), TARGET).step
+    assert step.transposed["max.1"] != step.places["max.1"]
+    broken = replace(step, transposed={**step.transposed, "max.1": step.places["max.1"]})
+    with pytest.raises(InvalidPlan, match=r"the transpose of max\.1 and max\.1 share a place"):
+        _verify_places(broken, 16)
