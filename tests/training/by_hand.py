@@ -50,7 +50,7 @@ def train_by_hand(
         order = torch.arange(n_rows)
         if batch_size is not None and shuffle:
             order = torch.from_numpy(row_order(n_rows, seed, epoch))
-        total, counted = 0.0, 0
+        values, counted = [], []
         for start in starts:
             rows = order[start : start + size]
             X_batch, y_batch = (X, y) if batch_size is None else (X[rows], y[rows])
@@ -68,8 +68,10 @@ def train_by_hand(
             else:
                 value = closure()
                 optimizer.step()
-            total, counted = total + value.item() * len(rows), counted + len(rows)
-        losses.append(value.item() if len(starts) == 1 else total / counted)
+            values.append(value.item())
+            counted.append(len(rows))
+        # Each row's share first, as ``fit`` has it: a schedule that looks at the loss keeps it to the last bit.
+        losses.append(float((np.array(values) * (np.array(counted) / sum(counted))).sum()))
         if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
             schedule.step(losses[-1] if metric is None else metric(model))
         elif schedule is not None:

@@ -186,8 +186,10 @@ def row_order_keys(seed: int, epochs: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Return the round keys of :func:`row_order` for each of several epochs; uint32 of shape (epochs, 8)."""
     wide = np.asarray(epochs, dtype=np.uint64)
     low, high = wide & np.uint64(0xFFFFFFFF), wide >> np.uint64(32)
-    halves = [philox((part, 0, low, np.uint64(_ROW_ORDER << 16) | high), seed) for part in (0, 1)]
-    return np.ascontiguousarray(np.stack([*halves[0], *halves[1]], axis=-1)[:, :FEISTEL_ROUNDS])
+    parts = np.array([[0], [1]], dtype=np.uint32)
+    words = np.stack(philox((parts, 0, low, np.uint64(_ROW_ORDER << 16) | high), seed))
+    # From (words, parts, epochs) to the words of the first part, then those of the second.
+    return np.ascontiguousarray(words.transpose(2, 1, 0).reshape(len(wide), -1)[:, :FEISTEL_ROUNDS])
 
 
 def row_order_side(n_rows: int) -> int:

@@ -41,7 +41,9 @@ class Recorder:
         self._steps_per_epoch, self._every, self._shares = steps_per_epoch, every, shares
         self._open = _NONE
         self._losses: list[FloatArray] = []
-        self._at: list[NDArray[np.int64]] = []
+        # Of the run that this one goes on from: records, and epochs.
+        self._at_before: list[NDArray[np.int64]] = []
+        self._before = 0
 
     def add(self, step_losses: FloatArray) -> None:
         """Take the losses of the next steps; a part of an epoch waits for the rest of it."""
@@ -54,17 +56,18 @@ class Recorder:
             epoch_losses = pending[:n_epochs]
         else:
             steps = pending[: n_epochs * self._steps_per_epoch].reshape(n_epochs, self._steps_per_epoch)
-            shares = np.stack([self._shares(epoch) for epoch in range(self.epochs, self.epochs + n_epochs)])
-            epoch_losses = (steps * shares).sum(axis=1)
+            shares = [self._shares(epoch) for epoch in range(self.epochs, self.epochs + n_epochs)]
+            # Mostly those of all epochs are the same.
+            same = all(share is shares[0] for share in shares)
+            epoch_losses = (steps * (shares[0] if same else np.stack(shares))).sum(axis=1)
         first = self._every - 1 - self.epochs % self._every
         self._losses.append(epoch_losses if self._every == 1 else epoch_losses[first :: self._every].copy())
-        self._at.append(np.arange(self.epochs + 1 + first, self.epochs + n_epochs + 1, self._every, dtype=np.int64))
         self.epochs += n_epochs
         self.last_loss = float(epoch_losses[-1])
 
     def records(self) -> tuple[FloatArray, NDArray[np.int64]]:
         """Return the losses recorded and their 1-based epochs, the last epoch's among them."""
-        losses, at = list(self._losses), list(self._at)
+        losses, at = list(self._losses), self._recorded_at()
         if self.epochs and self.epochs % self._every:
             losses.append(np.array([self.last_loss]))
             at.append(np.array([self.epochs]))
@@ -72,13 +75,17 @@ class Recorder:
 
     def state(self) -> dict[str, Any]:
         """Return everything recorded so far, for a checkpoint."""
-        losses, at = _joined(self._losses, np.float64), _joined(self._at, np.int64)
+        losses, at = _joined(self._losses, np.float64), _joined(self._recorded_at(), np.int64)
         return {"epochs": self.epochs, "last_loss": self.last_loss, "open": self._open, "losses": losses, "at": at}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.epochs, self.last_loss, self._open = state["epochs"], state["last_loss"], state["open"]
-        self._losses, self._at = [state["losses"]], [state["at"]]
+        self._losses, self._at_before, self._before = [state["losses"]], [state["at"]], state["epochs"]
+
+    def _recorded_at(self) -> list[NDArray[np.int64]]:
+        first = self._before + self._every - self._before % self._every
+        return [*self._at_before, np.arange(first, self.epochs + 1, self._every, dtype=np.int64)]
 
 
 def _joined(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
