@@ -19,6 +19,7 @@ from hotloop.compiler import (
     emit_gather,
     emit_once,
     emit_reductions,
+    emit_row_order,
     emit_rows,
     emit_run,
     emit_update,
@@ -162,9 +163,9 @@ FAULTS = {
         emit_rows._Tile, "_index", lambda index: lambda self, at: index(self, at.plus(1))
     ),
     # Rows.
-    "a round of the permutation is missing": instead(emit_gather, "FEISTEL_ROUNDS", lambda rounds: rounds - 1),
+    "a round of the permutation is missing": instead(emit_row_order, "FEISTEL_ROUNDS", lambda rounds: rounds - 1),
     "frames done at once have the first one's rows": instead(
-        emit_gather._Permutation, "of", lambda of: lambda self, given: of(self, given)[:1] * len(given)
+        emit_row_order.Permutation, "of", lambda of: lambda self, given: of(self, given)[:1] * len(given)
     ),
     "rows as they are read are in another order": instead(emit_gather._Copy, "_emit_features", _backwards),
     "rows are not permuted": ir("gather_step", r"icmp ne ptr %keys, null", "icmp ne ptr %keys, %keys"),

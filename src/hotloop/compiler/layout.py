@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from hotloop.program.program import Block, Input, Program
 
-__all__ = ["ARGUMENTS", "FACTS", "Layout", "StepPlaces", "argument"]
+__all__ = ["ARGUMENTS", "FACTS", "Layout", "StepPlaces", "argument", "padded"]
 
 ARGUMENTS = (
     "x",
@@ -107,7 +107,7 @@ class Layout:
             for name in update.weights:
                 weights[name] = place
                 place += sizes[name]
-            place = _padded(place, lanes)
+            place = padded(place, lanes)
             groups.append((start, place))
         for name in sizes:
             if name not in weights:
@@ -118,7 +118,7 @@ class Layout:
         for update in program.updates:
             scalars.append(n_scalars)
             n_scalars += len(update.scalars)
-        return cls(weights, sizes, tuple(groups), _padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
+        return cls(weights, sizes, tuple(groups), padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
 
     def slot_pointers(self, program: Program) -> Iterator[tuple[int, str]]:
         """Yield update and slot in the order of their pointers."""
@@ -167,7 +167,7 @@ class StepPlaces:
                     sums[operation.name] = len(sums)
             elif operation.name not in flat:
                 flat[operation.name] = (end,)
-                end += _padded(operation.type.n_features, lanes)
+                end += padded(operation.type.n_features, lanes)
         return cls(flat, end, numbers, sums)
 
 
@@ -179,5 +179,6 @@ def _places(inputs: tuple[Input, ...]) -> tuple[dict[str, int], int]:
     return places, end
 
 
-def _padded(count: int, lanes: int) -> int:
+def padded(count: int, lanes: int) -> int:
+    """Return a count of numbers rounded up to whole vectors."""
     return -(-count // lanes) * lanes

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hotloop.compiler.layout import padded
 from hotloop.compiler.plan import BlockPlan, Kernel, Plan
 from hotloop.compiler.target import Target
 from hotloop.program.program import Operation
@@ -34,7 +35,7 @@ def _placed(plan: BlockPlan, lanes: int) -> BlockPlan:
 
     def size(name: str) -> int:
         n_features = plan.type(name).n_features
-        return _padded(n_features, lanes) if name in in_place else n_features
+        return padded(n_features, lanes) if name in in_place else n_features
 
     plan = replace(plan, kept=frozenset(lifetimes), masked=_masked(plan))
     places: dict[str, int] = {}
@@ -58,17 +59,13 @@ def _placed(plan: BlockPlan, lanes: int) -> BlockPlan:
         places[name] = place
         placed.append((name, made, last))
     total = max([end, *(places[name] + size(name) for name in lifetimes)])
-    transposed = {name: places[name] for name in in_place}
+    transposed = {name: places[name] for name in lifetimes if name in in_place}
     for reduction in (reduction for phase in plan.phases for reduction in phase.reductions):
         name = reduction.operation.operands[-1]
         if reduction.lanes_are_features and name not in transposed:
             transposed[name] = total
-            total += _padded(plan.type(name).n_features, lanes)
+            total += padded(plan.type(name).n_features, lanes)
     return replace(plan, places=places, transposed=transposed, frame_features=total)
-
-
-def _padded(n_features: int, lanes: int) -> int:
-    return -(-n_features // lanes) * lanes
 
 
 def _transposed_in_place(plan: BlockPlan, lifetimes: dict[str, tuple[int, int]]) -> set[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hotloop.compiler.layout import padded
 from hotloop.compiler.plan import BlockPlan, Kernel, Phase, Plan, Reduction
 from hotloop.compiler.target import Target
 from hotloop.program.program import Operation
@@ -213,7 +214,7 @@ def _verify_places(plan: BlockPlan, lanes: int) -> None:
         # A full batch's rows are laid out once: nothing may be written over them.
         take(name, plan.places[name], plan.type(name).n_features, always if name in inputs else lives[name])
     for name, start in plan.transposed.items():
-        size = -(-plan.type(name).n_features // lanes) * lanes
+        size = padded(plan.type(name).n_features, lanes)
         if name in inputs:
             # Written when rows are gathered.
             take(f"the transpose of {name}", start, size, always)
