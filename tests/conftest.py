@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell lets what it starts in the background ignore Ctrl-C, and Python keeps to that; tests send it to themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests of GPUs run where there is little more than torch.
+with contextlib.suppress(ImportError):
+    from hypothesis import settings
+
+    # How long an example takes says how busy the machine is, and is no property.
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
 
 
 def pytest_addoption(parser):

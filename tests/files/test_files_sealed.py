@@ -28,7 +28,7 @@ def reseal(text):
 
 
 @pytest.mark.no_cover
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text().filter(lambda key: key != "sha256"), json_documents, max_size=5))
 def test_what_is_sealed_comes_back(document):
     assert unseal(seal(document), "x") == document

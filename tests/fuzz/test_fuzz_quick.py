@@ -14,7 +14,7 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 @pytest.mark.slow
 @pytest.mark.no_cover
-@settings(max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=_QUIET)
+@settings(max_examples=50, derandomize=True, database=None, suppress_health_check=_QUIET)
 @given(case=cases(levels=levels_here(), widest=13))
 def test_compiled_code_computes_what_torch_computes(case):
     check(case)

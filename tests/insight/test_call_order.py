@@ -142,7 +142,7 @@ def state_of(nodes):
     ]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(
     chosen=st.lists(hooks, max_size=9),
     behaviour=behaviours,

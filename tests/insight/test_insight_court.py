@@ -326,7 +326,7 @@ def test_files_that_are_none_are_refused(tmp_path):
         read_evidence(tmp_path / "other.json")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused(data):
     with pytest.raises(SavedRunError):

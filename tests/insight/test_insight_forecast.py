@@ -122,7 +122,7 @@ def test_a_table_between_and_beyond_its_points():
 SIZES = st.integers(2, 3000)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     hidden=st.lists(SIZES, min_size=1, max_size=3),
     rows=st.integers(1, 50_000),
@@ -145,7 +145,7 @@ def test_more_rows_and_layers_never_take_less(hidden, rows, more, loss, optimize
         assert forecast(deeper, cpu).value >= own.value * (1 - 1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(width=st.integers(2, 2000), wider=st.integers(1, 2000), rows=st.integers(1, 10_000))
 def test_wider_layers_never_take_less(width, wider, rows):
     cpu = synthetic_cpu()

@@ -232,7 +232,7 @@ def test_damaged_measurements_are_refused(change):
         Measurements.from_json({"ended": "", "blocks": [{**BLOCK, **change}]})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)

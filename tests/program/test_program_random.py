@@ -42,7 +42,7 @@ def test_row_order_is_a_permutation(n_rows):
     assert np.array_equal(np.sort(order), np.arange(n_rows))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 300), st.integers(0, 2**63 - 1), st.integers(0, 2**40))
 def test_row_order_is_a_permutation_for_any_seed_and_epoch(n_rows, seed, epoch):
     order = row_order(n_rows, seed, epoch)
@@ -108,7 +108,7 @@ def test_how_far_neighbours_are_apart_is_about_uniform(n_rows):
     assert chi_square < n_free + 5 * np.sqrt(2 * n_free)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 19), st.floats(0, 1))
 def test_slices_of_a_mask_are_slices_of_the_whole(n_rows, n_columns, first_row, p):
     first_row = min(first_row, n_rows - 1)
