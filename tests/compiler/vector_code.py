@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hotloop.compiler.lanes import Lanes
+from hotloop.compiler.target import named_target
 
 # What the levels are called in LLVM, with what the host must have for them. LLVM prefers 256 bits on some hosts.
 LEVELS = {
@@ -28,9 +29,9 @@ def host_levels() -> list[str]:
     return [level for level, (_, _, needed) in LEVELS.items() if features.get(needed)]
 
 
-def write_function(function: Callable[[Lanes, str], str], element: str, width: int) -> str:
+def write_function(function: Callable[[Lanes, str], str], element: str, width: int, lookup: str = "") -> str:
     """Return a module with ``void f(ptr in, ptr out, i64 n_bytes)``, which applies the function to each vector."""
-    lanes = Lanes(element, width)
+    lanes = Lanes(element, width, lookup=lookup)
     with lanes.loop(0, "%n", width * lanes.size_bytes) as loop:
         lanes.store(function(lanes, lanes.load(lanes.offset("%in", loop.index))), lanes.offset("%out", loop.index))
     body = "\n".join(["entry:", *lanes.lines, "  ret void"])
@@ -40,13 +41,16 @@ def write_function(function: Callable[[Lanes, str], str], element: str, width: i
 class Compiled:
     """A vector function in machine code."""
 
-    def __init__(self, function: Callable[[Lanes, str], str], element: str, width: int, level: str):
+    def __init__(
+        self, function: Callable[[Lanes, str], str], element: str, width: int, level: str, *, looks_up: bool = False
+    ):
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         cpu, features, _ = LEVELS[level]
         target = llvm.Target.from_default_triple()
         self._machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
-        self.text = write_function(function, element, width)
+        lookup = named_target(level).lookup(element) if looks_up else ""
+        self.text = write_function(function, element, width, lookup)
         module = llvm.parse_assembly(self.text)
         module.verify()
         module.triple, module.data_layout = target.triple, str(self._machine.target_data)

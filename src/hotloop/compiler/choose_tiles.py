@@ -2,9 +2,10 @@
 
 A matrix product keeps a tile of its result in registers: m vectors of rows times n features, with m vectors of one
 operand and one number of the other beside it, so that ``m * n + m + 1`` must not exceed the registers (LIBXSMM's rule).
-A gradient keeps p times q sums, and their p + q operands pass by one at a time. Larger tiles load less for each
-product; tiles that divide the whole leave no remainder. With few rows, adding up the lanes of a gradient's sums costs
-more than the products: then lanes are features of one operand, which is transposed for that.
+Where few features are summed, all of the first operand stays there. A gradient keeps p times q sums, and their p + q
+operands pass by one at a time. Larger tiles load less for each product; tiles that divide the whole leave no remainder.
+With few rows, adding up the lanes of a gradient's sums costs more than the products: then lanes are features of one
+operand, which is transposed for that.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ CHUNK_BLOCKS = 64
 # Blocks of rows at once for a full batch, whose size is known at run time only.
 _FULL_BATCH_BLOCKS = 4
 _MOST_BLOCKS = 8
-# Cycles: a load is half a multiply-add; sums across lanes cost so much for each vector of results.
+# Cycles: of a load, half a multiply-add; of two vectors that become one while lanes are added up; of a tile whose sums
+# take more than half of the registers, so that adding up their lanes needs memory.
 _LOAD = 0.3
-_ACROSS_LANES = 45.0
+_FOLD = 3.0
+_CROWDED = 30.0
 _TILE_OVERHEAD = 6.0
 # Of a square of lanes, with its loads and stores; and what makes up for more code.
 _TRANSPOSITION = 96.0
-_CLEARLY_LESS = 0.85
+_CLEARLY_LESS = 0.8
 
 
 class RowsShape(NamedTuple):
@@ -82,7 +85,7 @@ def _tiled(plan: BlockPlan, target: Target, m: int, blocks: int) -> BlockPlan:
     phases = tuple(
         replace(
             phase,
-            kernels=tuple(replace(kernel, tile=_features_at_once(kernel, m, target)) for kernel in phase.kernels),
+            kernels=tuple(replace(kernel, tile=_features_at_once(plan, kernel, m, target)) for kernel in phase.kernels),
             reductions=tuple(
                 _with_tile(plan, reduction, lanes, target.n_registers, blocks) for reduction in phase.reductions
             ),
@@ -114,7 +117,7 @@ def _widest(m: int, n_registers: int) -> int:
     return max((n_registers - 1 - m) // m, 1)
 
 
-def _features_at_once(kernel: Kernel, m: int, target: Target) -> int:
+def _features_at_once(plan: BlockPlan, kernel: Kernel, m: int, target: Target) -> int:
     """Return the n nearest below the widest tile that makes tiles of nearly one size."""
     widest = min(_widest(m, target.n_registers), kernel.size)
     if target.n_registers >= 32:
@@ -122,6 +125,10 @@ def _features_at_once(kernel: Kernel, m: int, target: Target) -> int:
         widest = min(widest, max(target.n_registers // (2 * m), 3))
     if kernel.contraction is None:
         return max(min(kernel.size, target.n_registers // (2 * m)), 1)
+    first = plan.type(kernel.contraction.operands[0])
+    operand = m * (first.axis(kernel.contraction["over"]).size or 0)
+    if operand <= target.n_registers // 2:
+        widest = min(widest, max((target.n_registers - 1 - operand) // m, 1))
     return _even(kernel.size, widest)
 
 
@@ -138,7 +145,7 @@ def _with_tile(plan: BlockPlan, reduction: Reduction, lanes: int, n_registers: i
     sizes = [plan.type(name).n_features for name in operation.operands]
     if operation.op == "sum":
         return replace(reduction, tile=(min(sizes[0], n_registers // 2), 1))
-    tile, cost = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks)
+    tile, cost = _best_tile(sizes[0], sizes[1], reduction.beside is not None, n_registers, blocks, lanes)
     n_vectors = -(-sizes[1] // lanes)
     q = min(n_vectors, 2)
     p = _even(sizes[0], max((n_registers // 2) // q, 1))
@@ -151,7 +158,7 @@ def _with_tile(plan: BlockPlan, reduction: Reduction, lanes: int, n_registers: i
 
 @lru_cache(maxsize=1024)
 def _best_tile(
-    n_first: int, n_second: int, has_sum: bool, n_registers: int, blocks: int
+    n_first: int, n_second: int, has_sum: bool, n_registers: int, blocks: int, lanes: int
 ) -> tuple[tuple[int, int], float]:
     """Return the (p, q) with the lowest estimate of cycles, and that estimate."""
     choices = [
@@ -161,18 +168,31 @@ def _best_tile(
         if p * q + (p if has_sum else 0) + min(p, q) + 1 <= n_registers
     ]
 
-    def of_tile(p: int, q: int) -> float:
+    def of_tile(p: int, q: int, sums_beside: bool) -> float:
+        n_sums = p * q + (p if sums_beside else 0)
+        crowded = _CROWDED if n_sums > n_registers // 2 else 0.0
         # Each sum waits four cycles for itself.
-        return blocks * max(p * q + _LOAD * (p + q), 4) + _ACROSS_LANES / 16 * max(p * q, 8) + _TILE_OVERHEAD
+        products = blocks * max(p * q + _LOAD * (p + q), 4)
+        return products + _FOLD * _n_folds(n_sums, lanes) + crowded + _TILE_OVERHEAD
 
     def cost(p: int, q: int) -> float:
-        (full_p, rest_p), (full_q, rest_q) = divmod(n_first, p), divmod(n_second, q)
-        return (
-            full_p * full_q * of_tile(p, q)
-            + (full_q * of_tile(rest_p, q) if rest_p else 0)
-            + (full_p * of_tile(p, rest_q) if rest_q else 0)
-            + (of_tile(rest_p, rest_q) if rest_p and rest_q else 0)
+        # What is summed beside products is so with the first features of the second operand.
+        full_q, rest_q = divmod(n_second, q)
+        widths = [(q, 1, has_sum), (q, full_q - 1, False), (rest_q, 1, False)]
+        heights = [(p, n_first // p), (n_first % p, 1)]
+        return sum(
+            n_high * n_wide * of_tile(high, wide, sums_beside)
+            for high, n_high in heights
+            for wide, n_wide, sums_beside in widths
+            if high and wide
         )
 
     best = min(choices, key=lambda tile: cost(*tile))
     return best, cost(*best)
+
+
+def _n_folds(n_sums: int, lanes: int) -> int:
+    """Return how often two vectors become one until the lanes of all sums are added up."""
+    whole, rest = divmod(n_sums, lanes)
+    levels = [1 << level for level in range(1, lanes.bit_length())]
+    return whole * (lanes - 1) + sum((rest + level - 1) // level for level in levels)

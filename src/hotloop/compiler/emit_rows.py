@@ -99,6 +99,7 @@ class _Tile:
 
     def emit(self) -> None:
         self._live = [self._live_lanes(j) for j in range(self._m)]
+        sums = list(self._phase.row_sums)
         for group in self._groups():
             # Values in registers are fewest if one block of rows is done with before the next begins.
             each = [(j,) for j in range(self._m)] if len(group) > 1 else [range(self._m)]
@@ -107,8 +108,13 @@ class _Tile:
                 self._lanes.branch()
                 for kernel in group:
                     self._emit_kernel(kernel)
-        self._blocks = range(self._m)
-        for operation in self._phase.row_sums:
+            self._blocks = range(self._m)
+            # At once, or what is summed would take up registers until the end.
+            made = {operation.name for kernel in group for operation in kernel.operations}
+            for operation in [each for each in sums if each.operands[0] in made]:
+                self._add_to_sum(operation)
+                sums.remove(operation)
+        for operation in sums:
             self._add_to_sum(operation)
 
     def _groups(self) -> list[list[Kernel]]:

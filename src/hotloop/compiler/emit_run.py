@@ -38,7 +38,8 @@ def emit_program(plan: Plan, target: Target) -> str:
     """
     element = plan.program.element
     width = target.lanes(element)
-    module = Module(element, width, Layout.of(plan.program, width), target.function_attributes())
+    layout = Layout.of(plan.program, width)
+    module = Module(element, width, layout, target.function_attributes(), target.lookup(element))
     updates = list(NumberedUpdate.all_of(plan))
     written = [
         *_emit_block(module, plan.step, "step", updates if plan.updates_with_sums else ()),

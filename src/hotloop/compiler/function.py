@@ -36,12 +36,15 @@ class Module:
     layout : Layout
     attributes : str
         Of LLVM functions, from the target.
+    lookup : str
+        As for :class:`Lanes`, from the target.
     """
 
     element: str
     width: int
     layout: Layout
     attributes: str
+    lookup: str
 
 
 class Function:
@@ -59,7 +62,7 @@ class Function:
 
     def __init__(self, module: Module, name: str, parameters: str, *, is_public: bool = False):
         self.module = module
-        self.lanes = Lanes(module.element, module.width)
+        self.lanes = Lanes(module.element, module.width, lookup=module.lookup)
         self.single = self.lanes.of_width(1)
         self.vector_bytes = self.lanes.width * self.lanes.size_bytes
         linkage = "" if is_public else "internal "

@@ -58,10 +58,12 @@ class Lanes:
         Rows in a value.
     body : Body, optional
         Where to append; a new one by default.
+    lookup : str
+        The intrinsic that picks lanes of a vector by number; "" if the target has none.
     """
 
-    def __init__(self, element: str, width: int, body: Body | None = None):
-        self.element, self.width = element, width
+    def __init__(self, element: str, width: int, body: Body | None = None, *, lookup: str = ""):
+        self.element, self.width, self.lookup = element, width, lookup
         self.scalar = _LLVM[element]
         self.size_bytes = 4 if element == "f32" else 8
         self.real = self._vector(self.scalar)
@@ -167,6 +169,13 @@ class Lanes:
     def select(self, mask: str, a: str, b: str) -> str:
         """Return a where the mask holds, b elsewhere."""
         return self.register(f"select {self.mask} {mask}, {self.real} {a}, {self.real} {b}")
+
+    def look_up(self, table: Sequence[float], places: str) -> str:
+        """Return table[place] for integers' lowest bits; the table has a number for each lane, the target `lookup`."""
+        assert self.lookup, "the target has no such instruction"
+        assert len(table) == self.width, "a number for each lane"
+        numbers = ", ".join(f"{self.scalar} {self.number(value)}" for value in table)
+        return self.call(self.lookup, self.real, (self.real, f"<{numbers}>"), (self.int, places))
 
     # -- integers as wide as the reals (i32 beside f32, i64 beside f64) -----------------------------------------------
 

@@ -32,6 +32,7 @@ _REGISTERS = {"sse": 16, "avx2": 16, "avx512": 32, "neon": 32}
 _NEEDED = {"avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"), "avx2": ("avx2", "fma"), "sse": ("sse2",)}
 _GENERIC_CPU = {"sse": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4", "neon": "generic"}
 _ELEMENT_BITS = {"f32": 32, "f64": 64}
+_LOOKUP = {("avx512", "f32"): "llvm.x86.avx512.permvar.sf.512"}
 
 # By how a feature's name begins. Whatever implies AVX must go with it: LLVM would switch AVX on again.
 _NOT_IN_AVX2 = ("avx512", "evex512", "avx10", "amx-avx512")
@@ -67,6 +68,10 @@ class Target:
     def lanes(self, dtype: str) -> int:
         """Return how many numbers of ``dtype`` ("f32" or "f64") one vector holds."""
         return self.vector_bits // _ELEMENT_BITS[dtype]
+
+    def lookup(self, dtype: str) -> str:
+        """Return the LLVM intrinsic that picks lanes of a vector by number, if one instruction does; else ""."""
+        return _LOOKUP.get((self.name, dtype), "")
 
     @property
     def fused(self) -> bool:

@@ -1,4 +1,4 @@
-"""Functions of lanes that no instruction computes: straight-line code, without libm, tables or branches."""
+"""Functions of lanes that no instruction computes: straight-line code, without libm or branches."""
 
 from hotloop.compiler.vector_math.error_function import erf
 from hotloop.compiler.vector_math.exponential import exp, expm1
