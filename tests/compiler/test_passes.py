@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hotloop.compiler.choose_tiles import RowsShape, choose_tiles
+from hotloop.compiler.across_lanes import sums_across
+from hotloop.compiler.choose_tiles import RowsShape, _best_tile, _n_folds, choose_tiles
 from hotloop.compiler.eliminate import eliminate
 from hotloop.compiler.fold import fold
 from hotloop.compiler.fuse_elementwise import fuse_elementwise
+from hotloop.compiler.lanes import Lanes
 from hotloop.compiler.pipeline import lower
 from hotloop.compiler.plan import BlockPlan, View
 from hotloop.compiler.target import TARGET_NAMES, named_target
@@ -302,6 +304,22 @@ def test_tiles_fit_the_registers_whatever_the_sizes(level):
         for n_rows, batch_size in ((1, None), (200, None), (9, 1), (40, 40), (90, 90), (9999, 9999)):
             rows = RowsShape.of(n_rows, batch_size, target.lanes("f32"))
             verify_plan(choose_tiles(plan, target, rows), target)
+
+
+@pytest.mark.parametrize(("element", "lanes"), [("f32", 4), ("f32", 8), ("f32", 16), ("f64", 2), ("f64", 8)])
+def test_folds_are_those_that_adding_up_lanes_writes(element, lanes):
+    for n_sums in range(1, 3 * lanes + 1):
+        written = Lanes(element, lanes)
+        for start in range(0, n_sums, lanes):
+            sums_across(written, [f"%x{at}" for at in range(start, min(start + lanes, n_sums))])
+        assert _n_folds(n_sums, lanes) == sum("fadd" in line for line in written.lines)
+
+
+def test_sums_that_lie_side_by_side_share_a_tile():
+    # All four features of a row of weights: one run of results a tile, not one a row.
+    for n_registers, lanes in ((16, 8), (32, 16)):
+        (_, q), _ = _best_tile(10, 4, True, n_registers, 4, lanes)
+        assert q == 4
 
 
 def random_program(seed: int) -> Program:
