@@ -195,6 +195,16 @@ def test_a_step_that_watching_distorts_is_not_concluded_from():
     assert "watching added 84%" in ledger.refusal
 
 
+def test_a_first_step_that_finds_caches_cold_is_in_its_line():
+    clock = FakeClock()
+    colder_s = iter([5e-6, 1e-6, 1e-6])
+    delays = Delays(lambda seconds: clock.spend(next(colder_s)))
+    delays.seconds = {"forward": 1e-6}
+    watched = WatchedSession(slow_loop(delays, batch_size=8).prepare().task, clock)
+    watched.advance(3, None)
+    assert watched.phases_s()["forward"] == pytest.approx(7e-6)
+
+
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("clip", [None, 0.1])
 def test_a_watched_step_is_the_step(batch_size, clip):

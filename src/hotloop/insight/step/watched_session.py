@@ -126,9 +126,11 @@ class WatchedSession(EagerSession):
             The last by default.
         """
         run = run or self.last
-        # The first step also starts what gathers rows, once for all steps: the others speak for it.
-        like_others = run.of_steps[1:] or run.of_steps
-        between = np.diff(np.array(like_others), axis=1) * (len(run.of_steps) / len(like_others))
+        between = np.diff(np.array(run.of_steps), axis=1)
+        if len(between) > 1:
+            # The first step also starts what gathers rows, once for all steps: the others speak for it.
+            gather = _BETWEEN.index("gather")
+            between[0, gather] = between[1:, gather].mean()
         # The middle of many readings is free of interruptions; all the others took as long.
         between = between - np.median(between[:, _BETWEEN.index("clock")])
         found = dict(zip(_BETWEEN, between.sum(axis=0).tolist(), strict=True))
