@@ -199,8 +199,8 @@ def test_a_first_step_that_finds_caches_cold_is_in_its_line():
     clock = FakeClock()
     colder_s = iter([5e-6, 1e-6, 1e-6])
     delays = Delays(lambda seconds: clock.spend(next(colder_s)))
-    delays.seconds = {"forward": 1e-6}
     watched = WatchedSession(slow_loop(delays, batch_size=8).prepare().task, clock)
+    delays.seconds = {"forward": 1e-6}
     watched.advance(3, None)
     assert watched.phases_s()["forward"] == pytest.approx(7e-6)
 
