@@ -34,7 +34,8 @@ def loss_settings(loss: Callable[..., Any]) -> dict[str, object]:
         kind: Any = type(loss)
         if kind is not getattr(torch.nn, name, None) or alteration(loss):
             return {}
-        own, known = settings_of(loss, _defaults(kind)), _defaults(kind)
+        known = _defaults(kind)
+        own = settings_of(loss, known)
         # A setting that is not kept under its name is no plain data either.
         return _as_data(own) if len(own) == len(known) else {}
     function, given = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
@@ -81,7 +82,9 @@ def _defaults(kind: Callable[..., Any]) -> Mapping[str, object]:
 def _as_data(settings: Mapping[str, Any]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in settings.items():
-        found[name] = value if type(value) in _PLAIN else value.tolist() if hasattr(value, "tolist") else value
-        if not isinstance(found[name], (*_PLAIN, list)):
-            return {}
+        if type(value) not in _PLAIN:
+            value = value.tolist() if hasattr(value, "tolist") else value
+            if not isinstance(value, (*_PLAIN, list)):
+                return {}
+        found[name] = value
     return found

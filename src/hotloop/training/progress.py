@@ -28,9 +28,7 @@ class ProgressBar:
     """
 
     def __init__(self, epochs: int, wanted: bool):
-        # rich shows one bar a process; and a bar among piped lines would be noise.
-        self._wanted = wanted and threading.current_thread() is threading.main_thread() and on_terminal()
-        self._epochs = epochs
+        self._wanted, self._epochs = wanted, epochs
         self._started_s = self._shown_s = time.perf_counter()
         self._bar: Any = None
 
@@ -50,6 +48,10 @@ class ProgressBar:
             return
         self._shown_s = now_s
         if self._bar is None:
+            # rich shows one bar a process; and a bar among piped lines would be noise. Short runs need not know.
+            self._wanted = threading.current_thread() is threading.main_thread() and on_terminal()
+            if not self._wanted:
+                return
             self._bar = _rich_bar()
             self._bar.start()
             self._task = self._bar.add_task("", total=self._epochs, loss=loss)
