@@ -315,11 +315,19 @@ def test_folds_are_those_that_adding_up_lanes_writes(element, lanes):
         assert _n_folds(n_sums, lanes) == sum("fadd" in line for line in written.lines)
 
 
-def test_sums_that_lie_side_by_side_share_a_tile():
-    # All four features of a row of weights: one run of results a tile, not one a row.
-    for n_registers, lanes in ((16, 8), (32, 16)):
-        (_, q), _ = _best_tile(10, 4, True, n_registers, 4, lanes)
-        assert q == 4
+@pytest.mark.parametrize(
+    ("sizes", "has_sum", "target", "blocks", "tile"),
+    [
+        # Whole rows of weights: one run of results a tile, not one for each row.
+        ((3, 4), True, (16, 8), 2, (2, 4)),
+        ((3, 5), False, (16, 8), 1, (2, 5)),
+        # With few rows, sums in half of the registers, which leaves room for adding up their lanes.
+        ((10, 4), True, (32, 16), 4, (3, 4)),
+    ],
+)
+def test_tiles_of_gradients_are_quickly_stored(sizes, has_sum, target, blocks, tile):
+    n_registers, lanes = target
+    assert _best_tile(*sizes, has_sum, n_registers, blocks, lanes)[0] == tile
 
 
 def random_program(seed: int) -> Program:

@@ -50,6 +50,7 @@ class Compiled:
         target = llvm.Target.from_default_triple()
         self._machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
         lookup = named_target(level).lookup(element) if looks_up else ""
+        assert bool(lookup) == looks_up, "this level looks nothing up"
         self.text = write_function(function, element, width, lookup)
         module = llvm.parse_assembly(self.text)
         module.verify()

@@ -27,13 +27,15 @@ _FULL_BATCH_BLOCKS = 4
 _MOST_BLOCKS = 8
 # Sums of a gradient that leave room for adding up their lanes, by registers.
 _ROOMY = {16: 12, 32: 16}
-# Cycles: of a load, half a multiply-add; of two vectors that become one while lanes are added up; of a tile with more
-# sums than leave room for that; of results that lie side by side, stored or used together.
+# In multiply-adds: a load; two vectors that become one while lanes are added up; a tile with more sums than leave room
+# for that; results that lie side by side, stored or used together; the rest of a tile.
 _LOAD = 0.3
 _FOLD = 3.0
 _CROWDED = 30.0
 _RUN = 4.0
 _TILE_OVERHEAD = 6.0
+# How many a core begins while one waits for its sum, by registers: four cycles, two a cycle where vectors are narrower.
+_WAIT = {16: 8, 32: 4}
 # Of a square of lanes, with its loads and stores; and what makes up for more code.
 _TRANSPOSITION = 96.0
 _CLEARLY_LESS = 0.8
@@ -129,9 +131,9 @@ def _features_at_once(plan: BlockPlan, kernel: Kernel, m: int, target: Target) -
     if kernel.contraction is None:
         return max(min(kernel.size, target.n_registers // (2 * m)), 1)
     first = plan.type(kernel.contraction.operands[0])
-    operand = m * (first.axis(kernel.contraction["over"]).size or 0)
-    if target.n_registers >= 32 and operand <= target.n_registers // 2:
-        widest = min(widest, max((target.n_registers - 1 - operand) // m, 1))
+    beside = (target.n_registers - 1) // m - (first.axis(kernel.contraction["over"]).size or 0)
+    if target.n_registers >= 32 and beside >= 3:
+        widest = min(widest, beside)
     return _even(kernel.size, widest)
 
 
@@ -174,8 +176,7 @@ def _best_tile(
     def of_tile(p: int, q: int, sums_beside: bool) -> float:
         n_sums = p * q + (p if sums_beside else 0)
         crowded = _CROWDED if n_sums > _ROOMY[n_registers] else 0.0
-        # Each sum waits four cycles for itself, in each of which two products of narrower vectors begin.
-        products = blocks * max(p * q + _LOAD * (p + q), 4 if n_registers >= 32 else 8)
+        products = blocks * max(p * q + _LOAD * (p + q), _WAIT[n_registers])
         n_runs = (p if q < n_second else -(-p * q // lanes)) + sums_beside
         return products + _FOLD * _n_folds(n_sums, lanes) + crowded + _RUN * n_runs + _TILE_OVERHEAD
 

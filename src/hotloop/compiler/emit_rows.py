@@ -111,9 +111,11 @@ class _Tile:
             self._blocks = range(self._m)
             # At once, or what is summed would take up registers until the end.
             made = {operation.name for kernel in group for operation in kernel.operations}
-            for operation in [each for each in sums if each.operands[0] in made]:
-                self._add_to_sum(operation)
-                sums.remove(operation)
+            for operation in sums:
+                if operation.operands[0] in made:
+                    self._add_to_sum(operation)
+            sums = [operation for operation in sums if operation.operands[0] not in made]
+        # What no kernel of this phase makes: inputs, views, numbers from earlier phases.
         for operation in sums:
             self._add_to_sum(operation)
 

@@ -218,8 +218,7 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
                 do="give dense real numbers",
             )
         # What callbacks do to the tensor given, such as giving it other memory, is not done to the rows.
-        own = value.detach()
-        return own.resolve_neg() if own.is_neg() else own
+        return value.detach().resolve_neg()
     array = _array(value, name)
     if array.dtype.kind not in "fiub":
         raise ArgumentError(

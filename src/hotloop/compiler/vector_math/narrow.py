@@ -35,7 +35,8 @@ def exp_up_to_zero(lanes: Lanes, x: str) -> str:
     -----
     ``x = n ln(2) / parts + r`` and ``exp(x) = 2^(n / parts) exp(r)``. The whole part of the power is added to the
     exponent as an integer. Where one instruction looks up a number for each lane, there are as many parts as lanes: r
-    is so small that its polynomial takes two coefficients instead of five.
+    is so small that its polynomial takes two coefficients instead of five. (n has more bits then, so that only a fused
+    multiply-add keeps its product with ln(2) exact; such targets have one.)
     """
     if lanes.element == "f64":
         return exp(lanes, x)
