@@ -124,16 +124,16 @@ def _widest(m: int, n_registers: int) -> int:
 
 def _features_at_once(plan: BlockPlan, kernel: Kernel, m: int, target: Target) -> int:
     """Return the n nearest below the widest tile that makes tiles of nearly one size."""
+    if kernel.contraction is None:
+        return max(min(kernel.size, target.n_registers // (2 * m)), 1)
     widest = min(_widest(m, target.n_registers), kernel.size)
     if target.n_registers >= 32:
         # Sums in half of the registers leave what follows them the other half, and load hardly more.
         widest = min(widest, max(target.n_registers // (2 * m), 3))
-    if kernel.contraction is None:
-        return max(min(kernel.size, target.n_registers // (2 * m)), 1)
-    first = plan.type(kernel.contraction.operands[0])
-    beside = (target.n_registers - 1) // m - (first.axis(kernel.contraction["over"]).size or 0)
-    if target.n_registers >= 32 and beside >= 3:
-        widest = min(widest, beside)
+        # Where all that is summed fits beside them, it is loaded once for all tiles.
+        summed = plan.type(kernel.contraction.operands[0]).axis(kernel.contraction["over"]).size or 0
+        beside = (target.n_registers - 1) // m - summed
+        widest = min(widest, beside) if beside >= 3 else widest
     return _even(kernel.size, widest)
 
 
