@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hotloop.capture.plain import Plain, read_plain
@@ -59,9 +58,12 @@ class ModelParts:
                 waiting += [child for child in reversed(module._modules.values()) if child is not None]
         return cls(tuple(modules.values()), tuple(parameters.values()), tuple(buffers.values()), plain)
 
-    @cached_property
+    @property
     def dtype(self) -> torch.dtype:
         """That of the first parameter that holds real numbers."""
         import torch
 
-        return next((own.dtype for own in self.parameters if own.dtype.is_floating_point), torch.float32)
+        for own in self.parameters:
+            if own.dtype.is_floating_point:
+                return own.dtype
+        return torch.float32

@@ -28,6 +28,7 @@ __all__ = ["Plain", "read_plain"]
 # What a layer does, with which parameters, and its settings.
 _Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
 _Reader = Callable[[Any], "_Step | None"]
+_UNKNOWN = None, None
 # The same with the numbers of the parameters: what two networks of one structure have in common.
 _Numbered = tuple[str, tuple[int, ...], tuple[Any, ...]]
 
@@ -82,6 +83,7 @@ def read_plain(module: torch.nn.Module) -> Plain | None:
     modules: list[torch.nn.Module | None] = []
     is_spec = _unfold(module, modules)
     is_bare, compiled, readers = True, False, _readers()
+    sequential, linear = torch.nn.Sequential, torch.nn.Linear
     numbers: dict[int, int] = {}
     parameters: list[torch.nn.Parameter] = []
     steps: list[_Numbered] = []
@@ -89,18 +91,21 @@ def read_plain(module: torch.nn.Module) -> Plain | None:
         if layer is None:  # torch cannot call it either
             return None
         kind = type(layer)
-        if kind not in readers or not _has_own_forward(kind):
+        read, forward = readers.get(kind, _UNKNOWN)
+        # Someone may have given a class of torch's another forward.
+        if read is None or kind.forward is not forward:
             return None
-        if not is_untouched(layer):
+        is_container = kind is sequential
+        if not is_untouched(layer) or (layer._modules and not is_container):
             if rewiring(layer):
                 return None
             compiled = compiled or is_compiled(layer)
             is_bare = is_bare and not _has_more(layer)
-        if kind is not torch.nn.Linear and layer.__dict__["_parameters"]:
+        if layer._parameters and kind is not linear:
             is_bare = False
-        if kind is torch.nn.Sequential:
+        if is_container:
             continue
-        step = readers[kind](layer)
+        step = read(layer)
         if step is None:
             return None
         op, own, settings = step
@@ -143,16 +148,6 @@ def _unfold(module: torch.nn.Module, modules: list[torch.nn.Module | None]) -> b
             modules.append(child)
             is_spec = is_spec and name == str(index)
     return is_spec
-
-
-def _has_own_forward(kind: type[torch.nn.Module]) -> bool:
-    """Whether a class of torch's has the forward that torch gave it: someone may have put another there."""
-    code = getattr(kind.forward, "__code__", None)
-    return (
-        code is not None
-        and code.co_qualname == f"{kind.__name__}.forward"
-        and kind.forward.__module__ == kind.__module__
-    )
 
 
 def _has_more(module: torch.nn.Module) -> bool:
@@ -210,12 +205,15 @@ def _layer(op: str, shapes: list[tuple[int, ...]], settings: tuple[Any, ...]) ->
 
 
 @cache
-def _readers() -> Mapping[type, _Reader]:
-    """What reads a layer of each class; it returns None where the layer is to be followed instead."""
+def _readers() -> Mapping[type, tuple[_Reader, Any]]:
+    """What reads a layer of each class, and the forward that torch gave the class.
+
+    A reader returns None where the layer is to be followed instead.
+    """
     import torch
 
     of_activations = {getattr(torch.nn, row.module): _activation(row) for row in ACTIVATIONS}
-    return {
+    readers: dict[type[torch.nn.Module], _Reader] = {
         torch.nn.Sequential: lambda layers: None,
         torch.nn.Linear: _linear,
         torch.nn.Identity: lambda layer: ("identity", (), ()),
@@ -223,18 +221,32 @@ def _readers() -> Mapping[type, _Reader]:
         torch.nn.Dropout: _dropout,
         **of_activations,
     }
+    return {kind: (read, kind.forward if _has_own_forward(kind) else None) for kind, read in readers.items()}
+
+
+def _has_own_forward(kind: type[torch.nn.Module]) -> bool:
+    """Whether a class of torch's has the forward that torch gave it: someone may have put another there."""
+    code = getattr(kind.forward, "__code__", None)
+    return (
+        code is not None
+        and code.co_qualname == f"{kind.__name__}.forward"
+        and kind.forward.__module__ == kind.__module__
+    )
 
 
 _NOTHING: _Step = ("nothing", (), ())
 
 
 def _linear(layer: torch.nn.Linear) -> _Step | None:
-    own = [parameter for parameter in layer._parameters.values() if parameter is not None]
-    named = list(layer._parameters) == ["weight", "bias"] and layer._parameters["weight"] is not None
-    shadowed = "weight" in vars(layer) or "bias" in vars(layer) or layer._buffers or layer._modules
-    if not named or shadowed or own[0].ndim != 2 or (len(own) == 2 and own[1].shape != own[0].shape[:1]):
+    named, own = layer._parameters, layer.__dict__
+    if tuple(named) != ("weight", "bias") or "weight" in own or "bias" in own or layer._buffers or layer._modules:
         return None
-    return "linear", own, (True,)
+    weight, bias = named.values()
+    if weight is None or weight.ndim != 2:
+        return None
+    if bias is None:
+        return "linear", (weight,), (True,)
+    return ("linear", (weight, bias), (True,)) if bias.shape == weight.shape[:1] else None
 
 
 def _flatten(layer: torch.nn.Flatten) -> _Step | None:

@@ -117,8 +117,7 @@ def capture(
         max_norm=None if clip_grad_norm is None else float(clip_grad_norm),
     )
     program = write_program(recipe)
-    names = [item.name for item in program.weights]
-    weights = dict(zip(names, read.parameters, strict=True))
+    weights = dict(zip(program.weight_names, read.parameters, strict=True))
     return Captured(program, weights, fixed, tuple(groups), read.graph.n_outputs, read.network)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from hotloop.capture.refusal import NotCaptured
@@ -41,7 +41,7 @@ def rewiring(module: torch.nn.Module) -> tuple[str, str] | None:
 
 
 def is_untouched(module: torch.nn.Module) -> bool:
-    """Whether an instance without children is as its class makes it, its state nothing but parameters: most are."""
+    """Whether an instance is as its class makes it, its state nothing but parameters and children: most are."""
     own = module.__dict__
     return not (
         own["_forward_hooks"]
@@ -50,7 +50,6 @@ def is_untouched(module: torch.nn.Module) -> bool:
         or own["_backward_pre_hooks"]
         or own["_state_dict_hooks"]
         or own["_state_dict_pre_hooks"]
-        or own["_modules"]
         or own["_buffers"]
         or "forward" in own
         or "_compiled_call_impl" in own
@@ -67,7 +66,7 @@ def check_no_global_hooks() -> None:
         raise NotCaptured("this process", "hooks for all modules are to run at each step", "remove them")
 
 
-def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Parameter]) -> str:
+def check_parameters(model: torch.nn.Module, parameters: Sequence[torch.nn.Parameter]) -> str:
     """Return the element that all parameters have.
 
     Raises
@@ -80,18 +79,19 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
     import torch
 
     elements = {torch.float32: "f32", torch.float64: "f64"}
-    element = None
-    places = []
+    plain, strided, element = torch.nn.Parameter, torch.strided, None
+    places: list[tuple[int, int, int]] = []
     for parameter in parameters:
         own = elements.get(parameter.dtype)
         element = element or own
-        if type(parameter) is not torch.nn.Parameter or parameter.layout is not torch.strided or parameter.is_meta:
+        if type(parameter) is not plain or parameter.layout is not strided or parameter.is_meta:
             _refuse(model, parameter, "it is no plain parameter with its own numbers", "use an nn.Parameter")
         if own is None or own != element:
             _refuse(model, parameter, f"it is {parameter.dtype}", "make all parameters float32, or all float64")
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             _refuse(model, parameter, "it has hooks, which are to run at each step", "remove them")
-        if not parameter.numel():
+        n_bytes = parameter.nbytes
+        if not n_bytes:
             _refuse(model, parameter, "it holds no numbers", "leave the layer out")
         start = parameter.data_ptr()
         if not start:
@@ -99,11 +99,13 @@ def check_parameters(model: torch.nn.Module, parameters: Iterable[torch.nn.Param
             raise ArgumentError(f"the parameter '{_name(model, parameter)}' has no memory", do="load its numbers first")
         if parameter.is_neg():
             _refuse(model, parameter, "it is a view that negates its numbers", "use parameter.resolve_neg()")
-        n_bytes = parameter.nbytes if parameter.is_contiguous() else _extent_bytes(parameter)
-        places.append((start, start + n_bytes, parameter))
-    places.sort(key=lambda place: place[:2])
-    for (_, stop, _), (start, _, parameter) in itertools.pairwise(places):
+        if not parameter.is_contiguous():
+            n_bytes = _extent_bytes(parameter)
+        places.append((start, start + n_bytes, len(places)))
+    places.sort()
+    for (_, stop, _), (start, _, index) in itertools.pairwise(places):
         if start < stop:
+            parameter = parameters[index]
             _refuse(model, parameter, "it shares memory with another parameter", "use one parameter in both places")
     return element or "f32"
 

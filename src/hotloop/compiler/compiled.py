@@ -211,6 +211,11 @@ class Memory:
         """Return a view of one weight, flat."""
         return self._of(self.weights, name)
 
+    def copied_weights(self) -> dict[str, Array]:
+        """Return a copy of all weights by name, flat; they are parts of one array."""
+        values, sizes = self.weights.copy(), self.compiled.layout.sizes
+        return {name: values[place : place + sizes[name]] for name, place in self.compiled.layout.weights.items()}
+
     def slot(self, update: int, slot: str, name: str) -> Array:
         """Return a view of one weight's slot, flat."""
         return self._of(self.slots[update, slot], name)

@@ -117,9 +117,9 @@ def choose_device(name: str, model: ModelParts, flop: float | None) -> tuple[str
     """
     if name != "auto":
         return _named_device(name), Sentence("{name} was asked for", name=name)
-    home = model.parameters[0].device
-    if home.type != "cpu":
-        return str(home), Sentence("{device}, since the model is there", device=home)
+    first = model.parameters[0]
+    if not first.is_cpu:
+        return str(first.device), Sentence("{device}, since the model is there", device=first.device)
     if why := why_too_small(flop):
         return "cpu", why
     accelerator = available_accelerator()
@@ -173,7 +173,8 @@ def _named_device(name: str) -> str:
 
 def model_flop(model: ModelParts, batch_size: int) -> float | None:
     """Return the floating point operations of a step of dense layers; None if that cannot be told of the model."""
-    for module in model.modules:
+    is_dense = model.plain is not None and model.plain.is_bare
+    for module in () if is_dense else model.modules:
         own, name = module._parameters, type(module).__name__
         if own and name not in _DENSE_LAYERS_ONLY and "Norm" not in name and set(own.values()) != {None}:
             return None

@@ -167,7 +167,7 @@ class CompiledSteps:
         """Return the names, in the program, of weights that hold NaN or infinity."""
         if all_finite(self.memory.weights):
             return []
-        names = [item.name for item in self.compiled.program.weights]
+        names = self.compiled.program.weight_names
         return [name for name in names if not all_finite(self.memory.weight(name))]
 
     def read_again(self, fixed: Mapping[str, NDArray[Any]]) -> None:

@@ -38,6 +38,7 @@ __all__ = ["NativeEngine", "NativeSession"]
 
 # Above all labels that are not negative.
 _ANY_LABEL = 1 << 63
+_NUMBERS = frozenset({bool, int, float, type(None)})
 
 
 class NativeEngine:
@@ -229,10 +230,10 @@ class NativeSession:
         network = self._captured.network
         if network is None:
             return learned(self._task.model)
-        memory = self._steps.memory
+        weights = self._steps.memory.copied_weights()
         shapes = network.parameter_shapes.items()
         own = zip(self._captured.weights, shapes, strict=True)
-        return network, {name: memory.weight(ours).reshape(shape).copy() for ours, (name, shape) in own}
+        return network, {name: weights[ours].reshape(shape) for ours, (name, shape) in own}
 
     def _names(self, number: int) -> tuple[str, ...]:
         return self._captured.program.updates[number].weights
@@ -287,9 +288,13 @@ def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter], pointers: M
 
 def _settings(group: dict[str, Any]) -> dict[str, Any]:
     """Return copies of a parameter group's settings."""
-    return {
-        name: value.item() if hasattr(value, "item") else value for name, value in group.items() if name != "params"
-    }
+    settings = group.copy()
+    del settings["params"]
+    if not _NUMBERS.issuperset(map(type, settings.values())):
+        for name, value in settings.items():
+            if hasattr(value, "item"):
+                settings[name] = value.item()
+    return settings
 
 
 def _set(group: dict[str, Any], name: str, value: Any) -> None:

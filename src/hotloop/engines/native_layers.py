@@ -90,7 +90,7 @@ class LayersSession:
         self.step = 0
         self.notes: tuple[str, ...] = ()
         self._network, self._shapes = task.network, task.network.parameter_shapes
-        self._inputs = dict(zip(self._shapes, (item.name for item in compiled.program.weights), strict=True))
+        self._inputs = dict(zip(self._shapes, compiled.program.weight_names, strict=True))
         self._slots = compiled.program.updates[0].slots
         self._updates = [UpdateRule(task.rule, group_index=0, first_step=0)]
         self._rates = np.array([[task.learning_rate]])

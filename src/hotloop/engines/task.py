@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows", "Task"]
 
+_UNSIGNED = np.dtype(np.uint64)
+
 
 @dataclass(eq=False)
 class Rows:
@@ -39,14 +41,29 @@ class Rows:
     X: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor | None = None
+    _arrays: Arrays | None = field(default=None, init=False, repr=False)
+    _targets: NDArray[Any] | None = field(default=None, init=False, repr=False)
+    _top_label: int | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return self.X.shape[0]
 
-    @cached_property
+    # What is worked out once; a ``cached_property`` takes a lock to do so, which small fits would notice.
+
+    @property
     def arrays(self) -> Arrays:
         """The same rows as C-contiguous arrays; they share the tensors' memory wherever they can."""
-        return Arrays(_array(self.X), self._labels, None if self.weight is None else _array(self.weight))
+        if self._arrays is None:
+            weight = None if self.weight is None else _array(self.weight)
+            self._arrays = Arrays(_array(self.X), self.targets, weight)
+        return self._arrays
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """``arrays.y``, without the rest."""
+        if self._targets is None:
+            self._targets = _array(self.y)
+        return self._targets
 
     @property
     def label_range(self) -> tuple[int, int] | None:
@@ -54,23 +71,17 @@ class Rows:
         if self.y.dtype.is_floating_point or not self.y.numel():
             return None
         if self.y.is_cpu:
-            return int(self._labels.min()), int(self._labels.max())
+            return int(self.targets.min()), int(self.targets.max())
         low, high = self.y.aminmax()
         return int(low), int(high)
 
     def has_labels_below(self, n: int) -> bool:
         """Whether all labels, on the CPU, are from 0 to ``n - 1``; looked at once."""
+        if self._top_label is None:
+            # As numbers without a sign, negative ones are the largest. Sooner done than ``max`` with a small table.
+            labels = self.targets.reshape(-1).view(_UNSIGNED)
+            self._top_label = int(labels[labels.argmax()])
         return self._top_label < n
-
-    @cached_property
-    def _top_label(self) -> int:
-        # As numbers without a sign, negative ones are the largest. Sooner done than ``max`` with a small table.
-        labels = self._labels.reshape(-1).view(np.uint64)
-        return int(labels[labels.argmax()])
-
-    @cached_property
-    def _labels(self) -> NDArray[Any]:
-        return _array(self.y)
 
     @property
     def all(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:

@@ -156,6 +156,11 @@ class Program:
         return self.step.inputs_of("weight")
 
     @cached_property
+    def weight_names(self) -> tuple[str, ...]:
+        """The names of the same."""
+        return tuple(item.name for item in self.weights)
+
+    @cached_property
     def element(self) -> str:
         """The element of all real numbers: "f32" or "f64"."""
         return self.step.types[self.step.output("loss")].element

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["check_model_and_optimizer", "check_schedule", "check_settings"]
 
 
-_MOST, _MOST_THREADS = 1 << 62, 1024
+# Settings that count something: how many there may be, and whether None stands for something. Epochs are counted in
+# 64 bits; torch crashes where a system cannot make so many threads.
+_COUNTS = {
+    "epochs": (1 << 62, False),
+    "batch_size": (1 << 62, True),
+    "validate_every": (1 << 62, False),
+    "record_every": (1 << 62, False),
+    "patience": (1 << 62, True),
+    "threads": (1024, True),
+}
 
 
 def check_settings(settings: RunSettings) -> None:
@@ -31,14 +40,7 @@ def check_settings(settings: RunSettings) -> None:
     ArgumentError
         With all mistakes in one message.
     """
-    mistakes = [
-        *_unless_count(settings, "epochs"),
-        *_unless_count(settings, "batch_size", optional=True),
-        *_unless_count(settings, "validate_every"),
-        *_unless_count(settings, "record_every"),
-        *_unless_count(settings, "patience", optional=True),
-        *_unless_count(settings, "threads", optional=True),
-    ]
+    mistakes = _count_mistakes(settings)
     clip: Any = settings.clip_grad_norm
     seed: Any = settings.seed
     if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
@@ -156,18 +158,19 @@ def _callback_mistakes(callbacks: Sequence[Callable[..., Any]]) -> list[str]:
     return mistakes
 
 
-def _unless_count(settings: RunSettings, name: str, optional: bool = False) -> list[str]:
-    value = getattr(settings, name)
-    # Few is never too many, whatever is counted.
-    if (optional and value is None) or (type(value) is int and 1 <= value <= _MOST_THREADS):
-        return []
-    if not _is_integer(value) or value < 1:
-        return [Sentence("{name} is {value!r}; it must be a whole number from 1 on", name=name, value=value)]
-    # torch crashes where a system cannot make so many threads; epochs are counted in 64 bits.
-    most = _MOST_THREADS if name == "threads" else _MOST
-    if value <= most:
-        return []
-    return [Sentence("{name} is {value}; it must be at most {most}", name=name, value=value, most=most)]
+def _count_mistakes(settings: RunSettings) -> list[str]:
+    mistakes: list[str] = []
+    for name, (most, is_optional) in _COUNTS.items():
+        value = getattr(settings, name)
+        if (type(value) is int and 1 <= value <= most) or (is_optional and value is None):
+            continue
+        if not _is_integer(value) or value < 1:
+            mistakes.append(
+                Sentence("{name} is {value!r}; it must be a whole number from 1 on", name=name, value=value)
+            )
+        elif value > most:
+            mistakes.append(Sentence("{name} is {value}; it must be at most {most}", name=name, value=value, most=most))
+    return mistakes
 
 
 def _is_integer(value: Any) -> bool:

@@ -78,8 +78,8 @@ class PreparedModule(Prepared[Task]):
             if isinstance(value, (bool, int, float, tuple)) and value is not math.inf
         }
         return {
-            "loss": loss_name(task.loss),
-            **{f"loss_{name}": value for name, value in loss_settings(task.loss).items()},
+            "loss": loss_name(task.loss) if task.row_loss is None else task.row_loss.name,
+            **{f"loss_{name}": value for name, value in loss_settings(task.loss, task.row_loss).items()},
             "optimizer": type(task.optimizer).__name__,
             "optimizer_module": type(task.optimizer).__module__,
             "optimizer_groups": len(task.optimizer.param_groups),
@@ -247,8 +247,7 @@ def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
 _WHOLE = np.ones(1)
 # Trying a model out puts torch's generator back afterwards; no other thread may draw a seed meanwhile.
 _drawing = threading.Lock()
-_in_training: set[int] = set()
-_in_training_lock = threading.Lock()
+_in_training: dict[int, _OnlyUser] = {}
 
 
 class _OnlyUser:
@@ -258,11 +257,9 @@ class _OnlyUser:
         self._model = model
 
     def __enter__(self) -> None:
-        with _in_training_lock:
-            if id(self._model) in _in_training:
-                raise ArgumentError("this model is being trained by another thread", do="give each thread its own copy")
-            _in_training.add(id(self._model))
+        # To look and to enter is one step to a dict.
+        if _in_training.setdefault(id(self._model), self) is not self:
+            raise ArgumentError("this model is being trained by another thread", do="give each thread its own copy")
 
     def __exit__(self, *raised: object) -> None:
-        with _in_training_lock:
-            _in_training.discard(id(self._model))
+        del _in_training[id(self._model)]
