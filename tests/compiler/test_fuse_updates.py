@@ -93,7 +93,7 @@ def test_it_changes_no_number_and_gradients_can_be_kept():
         assert np.isfinite(losses).all()
         memories.append(memory)
     fused, kept = memories
-    for name in kept.places:
+    for name in kept.compiled.weight_places:
         assert fused.weight(name).tobytes() == kept.weight(name).tobytes()
         assert fused.slot(0, "momentum_buffer", name).tobytes() == kept.slot(0, "momentum_buffer", name).tobytes()
     assert np.isnan(fused.gradients).all()

@@ -35,6 +35,11 @@ class _Pieces:
     end: int
     dtype: np.dtype[Any]
 
+    @cached_property
+    def own_words(self) -> tuple[tuple[str, int], ...]:
+        """The words of a call that point into this memory, each with the bytes before its piece."""
+        return tuple((name, self.starts[name] * self.dtype.itemsize) for name in _OWN_WORDS)
+
     @classmethod
     def of(cls, sizes: Mapping[Any, int], dtype: np.dtype[Any]) -> _Pieces:
         """Return the pieces of these sizes, in order."""
@@ -97,10 +102,10 @@ class CompiledProgram:
         return tuple(self.layout.slot_pointers(self.program))
 
     @cached_property
-    def weight_places(self) -> tuple[tuple[str, int, int], ...]:
-        """Of each weight its name, the bytes before it and its own."""
+    def weight_places(self) -> Mapping[str, tuple[int, int]]:
+        """Of each weight by name, the bytes of memory before it and its own."""
         starts, sizes, size_bytes = self.layout.weights, self.layout.sizes, self.size_bytes
-        return tuple((name, starts[name] * size_bytes, sizes[name] * size_bytes) for name in starts)
+        return {name: (starts[name] * size_bytes, sizes[name] * size_bytes) for name in starts}
 
     def pieces(self, batch_rows: int) -> _Pieces:
         """Return how memory for batches of so many rows is cut; asked for at every fit."""
@@ -147,6 +152,12 @@ class Rows:
         return len(self.x)
 
 
+class _Words(ctypes.Structure):
+    """The words of a call, as attributes."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ARGUMENTS]
+
+
 class Memory:
     """The numbers that a program works on, from one step to the next.
 
@@ -164,10 +175,8 @@ class Memory:
         Of all weights, laid out as ``compiled.layout`` says.
     slots : dict of arrays
         By number of the update and name of the slot, each laid out like the weights.
-    words : dict of int
-        The words of a call that point into this memory.
-    places : dict of (int, int)
-        Of each weight by name, where it begins, and its bytes.
+    address : int
+        Of the first weight: weights come first of all.
 
     Notes
     -----
@@ -183,18 +192,15 @@ class Memory:
 
     def __init__(self, compiled: CompiledProgram, fixed: Mapping[str, Array], batch_rows: int):
         self.compiled, self._pieces = compiled, compiled.pieces(batch_rows)
-        self._numbers, address = self._pieces.take()
+        self._numbers, self.address = self._pieces.take()
         self.weights = self._piece("weights")
         self.slots = {slot: self._piece(slot) for slot in compiled.slot_names}
+        if self.slots:
+            starts, size_bytes = self._pieces.starts, compiled.size_bytes
+            pointers = [self.address + starts[slot] * size_bytes for slot in self.slots]
+            self._slot_pointers = (ctypes.c_int64 * len(pointers))(*pointers)
         # Slots come right after weights.
         self._lasting = self._numbers[: self._pieces.starts["gradients"]]
-        starts, size_bytes = self._pieces.starts, compiled.size_bytes
-        pointers = [address + starts[slot] * size_bytes for slot in compiled.slot_names]
-        self._slot_pointers = (ctypes.c_int64 * len(pointers))(*pointers)
-        self.words = {name: address + starts[name] * size_bytes for name in _OWN_WORDS}
-        self.words["slots"] = ctypes.addressof(self._slot_pointers)
-        # Weights come first of all.
-        self.places = {name: (address + place, n_bytes) for name, place, n_bytes in compiled.weight_places}
         self.put_fixed(fixed)
 
     def _piece(self, name: Any) -> Array:
@@ -225,6 +231,13 @@ class Memory:
         place = layout.weights[name]
         return values[place : place + layout.sizes[name]]
 
+    def set_own(self, words: _Words) -> None:
+        """Set the words of a call that point into this memory."""
+        for name, place in self._pieces.own_words:
+            setattr(words, name, self.address + place)
+        if self.slots:
+            words.slots = ctypes.addressof(self._slot_pointers)
+
     def copy(self) -> Array:
         """Return a copy of weights and slots, for ``restore``."""
         return self._lasting.copy()
@@ -250,12 +263,6 @@ class Memory:
         return self._piece("gradients")
 
 
-class _Words(ctypes.Structure):
-    """The words of a call, as attributes."""
-
-    _fields_ = [(name, ctypes.c_int64) for name in ARGUMENTS]
-
-
 class Arguments:
     """One call's words; keeps alive what they point to, but for what is set later.
 
@@ -269,15 +276,24 @@ class Arguments:
 
     def __init__(self, memory: Memory, rows: Rows, kept: Any = None, **words: int):
         self._kept = (memory, rows, kept)
-        weight = 0 if rows.weight is None else address_of(rows.weight)
-        own = {"x": address_of(rows.x), "y": address_of(rows.y), "row_weight": weight, "n_rows": len(rows)}
-        self.words = _Words(**{**memory.words, **own, **words})
+        self.words = _Words(n_rows=len(rows), x=address_of(rows.x), y=address_of(rows.y))
+        if rows.weight is not None:
+            self.words.row_weight = address_of(rows.weight)
+        memory.set_own(self.words)
+        for name, word in words.items():
+            setattr(self.words, name, word)
         self.address = ctypes.addressof(self.words)
+
+
+_byte_of: Any = ctypes.c_char.from_buffer
 
 
 def address_of(array: Array) -> int:
     """Return where an array begins; it must be C-contiguous."""
-    # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.
-    if array.size and array.flags.writeable:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    return array.ctypes.data
+    try:
+        # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.
+        return ctypes.addressof(_byte_of(array))
+    except (TypeError, ValueError):
+        if array.size and array.flags.writeable:
+            raise
+        return array.ctypes.data

@@ -259,13 +259,13 @@ _copy = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, cty
 
 def _take(memory: Memory, weights: Mapping[str, torch.nn.Parameter]) -> dict[str, int]:
     """Copy parameters' numbers to the weights of their names; return where the parameters' memory is."""
-    pointers = {}
+    pointers, start, places = {}, memory.address, memory.compiled.weight_places
     for name, parameter in weights.items():
-        place, n_bytes = memory.places[name]
-        pointers[name] = parameter.data_ptr()
+        place, n_bytes = places[name]
+        pointers[name] = pointer = parameter.data_ptr()
         if parameter.is_contiguous():
             # NumPy's view of a tensor takes longer than copying a small one.
-            _copy(place, pointers[name], n_bytes)
+            _copy(start + place, pointer, n_bytes)
         else:
             memory.weight(name).reshape(parameter.shape)[...] = parameter.data.numpy()
     return pointers
@@ -276,12 +276,14 @@ def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter], pointers: M
 
     A parameter that somebody has given other memory since it was taken is left alone: nobody knows of what it is now.
     """
+    start, places = memory.address, memory.compiled.weight_places
     for name, parameter in weights.items():
-        place, n_bytes = memory.places[name]
-        if not parameter.requires_grad or parameter.data_ptr() != pointers[name] or parameter.nbytes != n_bytes:
+        pointer = pointers[name]
+        place, n_bytes = places[name]
+        if not parameter.requires_grad or parameter.data_ptr() != pointer or parameter.nbytes != n_bytes:
             continue
         if parameter.is_contiguous():
-            _copy(pointers[name], place, n_bytes)
+            _copy(pointer, start + place, n_bytes)
         else:
             parameter.data.numpy()[...] = memory.weight(name).reshape(parameter.shape)
 

@@ -51,7 +51,7 @@ def features(X: Any, model: ModelParts, name: str = "X") -> tuple[torch.Tensor, 
     if not given.dtype.is_floating_point and _looks_numbers_up(model):
         return given.to(torch.int64), []
     dtype = model.dtype
-    converted = _checked(given, dtype, name)
+    converted = _checked(given, dtype, name, X)
     if given.dtype == dtype:
         return converted, []
     return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, like the model's parameters"]
@@ -256,10 +256,17 @@ def _kind(array: np.ndarray[Any, Any]) -> str:
     return "text, missing or mixed values" if array.dtype.kind == "O" else str(array.dtype)
 
 
-def _checked(given: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor:
-    """Return a tensor in another dtype; raise where it then holds NaN or infinity."""
+def _checked(given: torch.Tensor, dtype: torch.dtype, name: str, source: Any = None) -> torch.Tensor:
+    """Return a tensor in another dtype; raise where it then holds NaN or infinity.
+
+    ``source`` is what the tensor was made from: an array is sooner looked at than the tensor.
+    """
     converted = given if given.dtype is dtype else given.to(dtype)
-    if not dtype.is_floating_point or _is_finite(converted):
+    if not dtype.is_floating_point:
+        return converted
+    is_small = type(source) is np.ndarray and converted is given and source.size < _SMALL_TABLE
+    looked_at = source if is_small else converted
+    if _is_finite(looked_at):
         return converted
     at = tuple(int(i) for i in (~converted.isfinite()).nonzero()[0])
     where = f"row {at[0]}" + (f", column {at[1]}" if len(at) > 1 else "")
@@ -272,12 +279,14 @@ def _checked(given: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor
     )
 
 
-def _is_finite(tensor: torch.Tensor) -> bool:
+def _is_finite(values: torch.Tensor | np.ndarray[Any, Any]) -> bool:
     # NumPy has no bfloat16, but is sooner done with a small table.
-    if tensor.is_cpu and tensor.dtype.itemsize >= 4 and tensor.numel() < _SMALL_TABLE:
-        return all_finite(tensor.numpy())
+    if isinstance(values, np.ndarray):
+        return all_finite(values)
+    if values.is_cpu and values.dtype.itemsize >= 4 and values.numel() < _SMALL_TABLE:
+        return all_finite(values.numpy())
     # A sum needs no memory, and is finite if all numbers are, unless they are very large.
-    return math.isfinite(float(tensor.sum())) or bool(tensor.isfinite().all())
+    return math.isfinite(float(values.sum())) or bool(values.isfinite().all())
 
 
 def _check_range(y: torch.Tensor, row_loss: RowLoss, name: str) -> None:
