@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from hotloop.capture import from_module, to_module
+from hotloop.capture import from_module, plain, to_module
+from hotloop.capture.plain import read_plain
 from hotloop.program import Activation, Linear, Network
 from hotloop.program.network import ACTIVATIONS
 
@@ -132,3 +133,27 @@ def test_named_children_have_none():
     from collections import OrderedDict
 
     assert from_module(nn.Sequential(OrderedDict(first=nn.Linear(4, 3)))) is None
+
+
+@pytest.mark.parametrize("name", ["parametrizations", "_orig_mod"])
+def test_children_that_stand_for_something_else_have_none(name):
+    assert read_plain(nn.Sequential(nn.Linear(4, 3))) is not None
+    module = nn.Sequential(nn.Linear(4, 3))
+    module.add_module(name, nn.ReLU())
+    read = read_plain(module)
+    assert read is None or read.is_compiled
+
+
+def test_another_forward_of_a_class_is_seen_while_it_is_there(monkeypatch):
+    """Also where it was there when layers were first read, and where only its code has changed."""
+    forward = nn.Tanh.forward
+    plain._own_code.clear()
+    module = mlp(nn.Tanh())
+    with monkeypatch.context() as patched:
+        patched.setattr(nn.Tanh, "forward", lambda self, x: forward(self, x))
+        assert read_plain(module) is None
+    assert read_plain(module) is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(forward, "__code__", (lambda self, x: x).__code__)
+        assert read_plain(module) is None
+    assert read_plain(module) is not None

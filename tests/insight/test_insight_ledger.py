@@ -235,34 +235,39 @@ def taken_us(delays, phase):
     return us[: len(us) // 3].mean()
 
 
+# A pair with a disturbed ledger, in multiples of what is allowed: far less than a delay that is somewhere else.
+FAR_OFF = 4
+
+
 @pytest.mark.timing
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("delay_us", [5, 100, 2000])
 def test_a_real_delay_is_found_in_its_line(phase, delay_us):
     delays = Delays(wait)
     lines, half_widths, took_us = ({False: [], True: []} for _ in range(3))
-    # In pairs, since the machine's speed changes within seconds; each begins with the kind that the last ended with.
-    for delayed in (False, True, True, False) * 2 + (False, True):
+    # In pairs, since the machine's speed changes within seconds, each beginning with the kind that the last ended with.
+    for delayed in (False, True, True, False) * 3:
         delays.seconds = {phase: delay_us * 1e-6} if delayed else {}
         ledger = measure_ledger(slow_loop(delays), budget=Budget(1.5, 6, 40))
         lines[delayed].append([line.us.value for line in ledger.lines])
         half_widths[delayed].append([line.us.half_width for line in ledger.lines])
         took_us[delayed].append(taken_us(delays, phase))
     names = [line.name for line in ledger.lines]
-    # The median of the pairs: now and then a neighbour slows one of the two.
-    moved = np.median(np.subtract(lines[True], lines[False]), axis=0)
-    longer_us = np.median(np.subtract(took_us[True], took_us[False]))
+    moved, longer_us = np.subtract(lines[True], lines[False]), np.subtract(took_us[True], took_us[False])
     # A core that has waited has forgotten part of what it had in its caches: what follows is slower, by a third after
     # two milliseconds on a small virtual machine. That is a cost of waiting, and no line that moved by mistake; most of
     # it is in the phase itself, which knows what it took.
     forgotten_us = 0.06 * delay_us if delay_us > 500 else 0.0
     is_own = np.array([name == phase for name in names])
-    widths = sum(np.mean(half_widths[kind], axis=0) for kind in (False, True))
-    spread = widths + 0.02 * np.mean(lines[False], axis=0) + 0.2 + forgotten_us
-    assert abs(longer_us - delay_us) < spread[is_own].item() + 0.06 * delay_us, longer_us
-    expected = np.where(is_own, longer_us, 0.0)
-    for name, found, wanted, allowed in zip(names, moved, expected, spread, strict=True):
-        assert abs(found - wanted) < allowed, (name, found, wanted, allowed)
+    widths = sum(np.median(half_widths[kind], axis=0) for kind in (False, True))
+    allowed = widths + 0.02 * np.median(lines[False], axis=0) + 0.2 + forgotten_us
+    assert abs(np.median(longer_us) - delay_us) < allowed[is_own].item() + 0.06 * delay_us, longer_us
+    expected = np.where(is_own, longer_us[:, None], 0.0)
+    off = moved - expected
+    # The median of the pairs, since a neighbour slows one of a pair now and then; but in no pair is it far off.
+    for name, found, most in zip(names, off.T, allowed, strict=True):
+        assert abs(np.median(found)) < most, (name, found, most)
+        assert np.abs(found).max() < FAR_OFF * most, (name, found, most)
 
 
 @pytest.mark.timing

@@ -187,6 +187,19 @@ def test_patience_keeps_the_best_also_where_the_epochs_end_first(classes):
     assert equal(model.state_dict(), best)
 
 
+def test_probabilities_validate_what_labels_train(classes):
+    """Compiled code takes one kind of target: eager torch takes over, and y_val is not read as labels."""
+    X, y = classes
+    y_val = torch.full((9, 3), 1 / 3)
+    model = fresh()
+    run = fit(model, X, y, X_val=X[:9], y_val=y_val, epochs=3)
+    assert (run.engine, "another kind" in run.why) == ("eager", True)
+    expected = nn.functional.cross_entropy(model(X[:9]), y_val).item()
+    assert run.validation_losses[-1] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(hotloop.UnsupportedError, match="y_val"):
+        fit(fresh(), X, y, X_val=X[:9], y_val=y_val, engine="native")
+
+
 @pytest.mark.no_cover
 @pytest.mark.slow
 def test_many_threads_at_once_equal_one_after_the_other(classes):

@@ -118,6 +118,15 @@ def test_data_that_do_not_fit(classes, match):
     refused(match, *DATA[match](*classes))
 
 
+def test_numbers_too_large_for_any_element(classes):
+    X, y = classes
+    larger = X.numpy().astype(np.longdouble)
+    larger[1] = np.longdouble("1e400")
+    for model in (mlp(), mlp().double()):
+        refused("infinity at row 1", larger, y, model=model)
+        refused("X_val holds infinity at row 1", X, y, model=model, X_val=larger, y_val=y)
+
+
 def test_a_row_of_numbers_is_never_broadcast_against_a_column(numbers):
     X, y = numbers
     for loss in (nn.MSELoss(), nn.L1Loss(), nn.functional.mse_loss, nn.BCEWithLogitsLoss()):

@@ -6,7 +6,6 @@ Recognised as ``engines/losses.py`` recognises them: the classes of ``torch.nn``
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -23,10 +22,7 @@ from hotloop.program.types import Type
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossRule", "TargetKind", "default_settings", "loss_name", "read_loss", "settings_of", "write_loss"]
-
-# torch's old names for ``reduction``: what they say is in there.
-_OLD_NAMES = ("size_average", "reduce")
+__all__ = ["LossRule", "TargetKind", "loss_name", "read_loss", "settings_of", "write_loss"]
 
 TargetKind = Literal["labels", "numbers"]
 """What y holds: an integer class for each row, or real numbers in the shape of the model's output."""
@@ -173,16 +169,6 @@ def settings_of(loss: torch.nn.Module, names: Iterable[str]) -> dict[str, Any]:
     # Sooner done than asking the module, which looks for attributes everywhere else first.
     own, buffers = loss.__dict__, loss._buffers
     return {name: own[name] if name in own else buffers[name] for name in names if name in own or name in buffers}
-
-
-@cache
-def default_settings(kind: Callable[..., Any]) -> Mapping[str, object]:
-    """Return the settings that a class or function of torch's takes, with what they are by default."""
-    return {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(kind).parameters.values()
-        if parameter.default is not parameter.empty and parameter.name not in _OLD_NAMES
-    }
 
 
 @cache

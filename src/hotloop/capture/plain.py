@@ -28,7 +28,6 @@ __all__ = ["Plain", "read_plain"]
 # What a layer does, with which parameters, and its settings.
 _Step = tuple[str, "Sequence[torch.nn.Parameter]", tuple[Any, ...]]
 _Reader = Callable[[Any], "_Step | None"]
-_UNKNOWN = None, None
 # The same with the numbers of the parameters: what two networks of one structure have in common.
 _Numbered = tuple[str, tuple[int, ...], tuple[Any, ...]]
 
@@ -91,12 +90,11 @@ def read_plain(module: torch.nn.Module) -> Plain | None:
         if layer is None:  # torch cannot call it either
             return None
         kind = type(layer)
-        read, forward = readers.get(kind, _UNKNOWN)
-        # Someone may have given a class of torch's another forward.
-        if read is None or kind.forward is not forward:
+        read = readers.get(kind)
+        if read is None or not _has_own_forward(kind):
             return None
         is_container = kind is sequential
-        if not is_untouched(layer) or (layer._modules and not is_container):
+        if not is_untouched(layer, is_container):
             if rewiring(layer):
                 return None
             compiled = compiled or is_compiled(layer)
@@ -205,15 +203,12 @@ def _layer(op: str, shapes: list[tuple[int, ...]], settings: tuple[Any, ...]) ->
 
 
 @cache
-def _readers() -> Mapping[type, tuple[_Reader, Any]]:
-    """What reads a layer of each class, and the forward that torch gave the class.
-
-    A reader returns None where the layer is to be followed instead.
-    """
+def _readers() -> Mapping[type, _Reader]:
+    """What reads a layer of each class; it returns None where the layer is to be followed instead."""
     import torch
 
     of_activations = {getattr(torch.nn, row.module): _activation(row) for row in ACTIVATIONS}
-    readers: dict[type[torch.nn.Module], _Reader] = {
+    return {
         torch.nn.Sequential: lambda layers: None,
         torch.nn.Linear: _linear,
         torch.nn.Identity: lambda layer: ("identity", (), ()),
@@ -221,17 +216,23 @@ def _readers() -> Mapping[type, tuple[_Reader, Any]]:
         torch.nn.Dropout: _dropout,
         **of_activations,
     }
-    return {kind: (read, kind.forward if _has_own_forward(kind) else None) for kind, read in readers.items()}
+
+
+# The code of forwards that were found to be torch's own.
+_own_code: dict[type, Any] = {}
 
 
 def _has_own_forward(kind: type[torch.nn.Module]) -> bool:
     """Whether a class of torch's has the forward that torch gave it: someone may have put another there."""
     code = getattr(kind.forward, "__code__", None)
-    return (
-        code is not None
-        and code.co_qualname == f"{kind.__name__}.forward"
-        and kind.forward.__module__ == kind.__module__
-    )
+    if code is None:
+        return False
+    if _own_code.get(kind) is code:
+        return True
+    is_own: bool = code.co_qualname == f"{kind.__name__}.forward" and kind.forward.__module__ == kind.__module__
+    if is_own:
+        _own_code[kind] = code
+    return is_own
 
 
 _NOTHING: _Step = ("nothing", (), ())

@@ -40,9 +40,17 @@ def rewiring(module: torch.nn.Module) -> tuple[str, str] | None:
     return None
 
 
-def is_untouched(module: torch.nn.Module) -> bool:
-    """Whether an instance is as its class makes it, its state nothing but parameters and children: most are."""
+# Children that stand for something else than a part of the module.
+_STAND_INS = frozenset({"parametrizations", "_orig_mod"})
+
+
+def is_untouched(module: torch.nn.Module, is_container: bool) -> bool:
+    """Whether an instance is as its class makes it, its state nothing but parameters and a container's children.
+
+    Most modules are.
+    """
     own = module.__dict__
+    children = own["_modules"]
     return not (
         own["_forward_hooks"]
         or own["_forward_pre_hooks"]
@@ -50,6 +58,7 @@ def is_untouched(module: torch.nn.Module) -> bool:
         or own["_backward_pre_hooks"]
         or own["_state_dict_hooks"]
         or own["_state_dict_pre_hooks"]
+        or (children and not (is_container and _STAND_INS.isdisjoint(children)))
         or own["_buffers"]
         or "forward" in own
         or "_compiled_call_impl" in own

@@ -231,7 +231,7 @@ class Memory:
         place = layout.weights[name]
         return values[place : place + layout.sizes[name]]
 
-    def set_own(self, words: _Words) -> None:
+    def point_words(self, words: _Words) -> None:
         """Set the words of a call that point into this memory."""
         for name, place in self._pieces.own_words:
             setattr(words, name, self.address + place)
@@ -279,20 +279,20 @@ class Arguments:
         self.words = _Words(n_rows=len(rows), x=address_of(rows.x), y=address_of(rows.y))
         if rows.weight is not None:
             self.words.row_weight = address_of(rows.weight)
-        memory.set_own(self.words)
+        memory.point_words(self.words)
         for name, word in words.items():
             setattr(self.words, name, word)
         self.address = ctypes.addressof(self.words)
 
 
-_byte_of: Any = ctypes.c_char.from_buffer
+_first_byte: Any = ctypes.c_char.from_buffer
 
 
 def address_of(array: Array) -> int:
     """Return where an array begins; it must be C-contiguous."""
     try:
         # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.
-        return ctypes.addressof(_byte_of(array))
+        return ctypes.addressof(_first_byte(array))
     except (TypeError, ValueError):
         if array.size and array.flags.writeable:
             raise

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hotloop.capture.losses import default_settings, loss_name, settings_of
+from hotloop.capture.losses import loss_name, settings_of
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +70,6 @@ class RowLoss:
         As given.
     class_weight : tensor of shape (classes,), optional
     ignore_index : int
-    settings : mapping
-        All that the loss given has, by their names in torch; of a function, those that are not torch's defaults.
     """
 
     name: str
@@ -80,7 +78,6 @@ class RowLoss:
     loss: Callable[..., Any]
     class_weight: torch.Tensor | None
     ignore_index: int
-    settings: Mapping[str, Any]
 
     @classmethod
     def of(cls, loss: Callable[..., Any]) -> RowLoss | None:
@@ -93,7 +90,7 @@ class RowLoss:
         if isinstance(loss, torch.nn.Module):
             if type(loss) is not getattr(torch.nn, name, None):
                 return None
-            settings: Mapping[str, Any] = settings_of(loss, default_settings(getattr(torch.nn, name)))
+            settings: Mapping[str, Any] = settings_of(loss, ("reduction", "weight", "ignore_index"))
         else:
             function = loss.func if isinstance(loss, partial) else loss
             if function is not getattr(torch.nn.functional, name, None) or (isinstance(loss, partial) and loss.args):
@@ -109,7 +106,6 @@ class RowLoss:
             loss=loss,
             class_weight=settings.get("weight") if _KINDS[name] == "classes" else None,
             ignore_index=-100 if ignore_index is None else ignore_index,
-            settings=settings,
         )
 
     @cached_property

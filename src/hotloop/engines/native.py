@@ -38,7 +38,7 @@ __all__ = ["NativeEngine", "NativeSession"]
 
 # Above all labels that are not negative.
 _ANY_LABEL = 1 << 63
-_NUMBERS = frozenset({bool, int, float, type(None)})
+_PLAIN = frozenset({bool, int, float, type(None)})
 
 
 class NativeEngine:
@@ -292,7 +292,7 @@ def _settings(group: dict[str, Any]) -> dict[str, Any]:
     """Return copies of a parameter group's settings."""
     settings = group.copy()
     del settings["params"]
-    if not _NUMBERS.issuperset(map(type, settings.values())):
+    if not _PLAIN.issuperset(map(type, settings.values())):
         for name, value in settings.items():
             if hasattr(value, "item"):
                 settings[name] = value.item()
@@ -337,6 +337,8 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
         raise NotCaptured("this task", "compiled code runs on the CPU", 'use device="cpu"')
     if X.ndim != 2 or not X.dtype.is_floating_point:
         raise NotCaptured(f"X of shape {tuple(X.shape)}", "compiled code takes rows of real numbers", "flatten X")
+    if task.validation is not None and (task.validation.y.dtype, task.validation.y.ndim) != (y.dtype, y.ndim):
+        raise NotCaptured("y_val", "it holds targets of another kind than y", 'use engine="eager"')
     is_labels = not y.dtype.is_floating_point and y.ndim == 1
     ignored = -100 if row_loss is None else row_loss.ignore_index
     return capture(
@@ -355,8 +357,8 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
 
 def _has_label(task: Task, label: int, anew: bool) -> bool:
     """Whether some row has a label; ``anew`` where callbacks may have written others into the same memory."""
-    every = [task.training] if task.validation is None else [task.training, task.validation]
-    if label < 0 and not anew and False not in [rows.has_labels_below(_ANY_LABEL) for rows in every]:
+    every = [rows for rows in (task.training, task.validation) if rows is not None]
+    if label < 0 and not anew and all(rows.has_labels_below(_ANY_LABEL) for rows in every):
         return False
     return any(np.count_nonzero(rows.arrays.y == label) for rows in every)
 

@@ -41,14 +41,13 @@ class Rows:
     X: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor | None = None
+    # Worked out once. Python 3.11's ``cached_property`` would take a lock for each, which small fits notice.
     _arrays: Arrays | None = field(default=None, init=False, repr=False)
     _targets: NDArray[Any] | None = field(default=None, init=False, repr=False)
     _top_label: int | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return self.X.shape[0]
-
-    # What is worked out once; a ``cached_property`` takes a lock to do so, which small fits would notice.
 
     @property
     def arrays(self) -> Arrays:

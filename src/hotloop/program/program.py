@@ -157,7 +157,7 @@ class Program:
 
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
-        """The names of the same."""
+        """The names of the inputs in :attr:`weights`."""
         return tuple(item.name for item in self.weights)
 
     @cached_property

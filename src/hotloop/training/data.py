@@ -227,7 +227,8 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
         )
     if array.dtype.itemsize > 8 or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
         too_large = array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any())
-        array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
     # from_numpy shares memory, and takes neither read-only arrays nor negative or odd strides nor foreign byte orders.
     # Contiguous is to NumPy what has a negative stride along a single row or column, too.
     odd = True in [stride < 0 or stride % array.itemsize != 0 for stride in array.strides]
@@ -259,14 +260,13 @@ def _kind(array: np.ndarray[Any, Any]) -> str:
 def _checked(given: torch.Tensor, dtype: torch.dtype, name: str, source: Any = None) -> torch.Tensor:
     """Return a tensor in another dtype; raise where it then holds NaN or infinity.
 
-    ``source`` is what the tensor was made from: an array is sooner looked at than the tensor.
+    ``source`` is what was given; where that is an array of the same numbers, it is sooner looked at than the tensor.
     """
     converted = given if given.dtype is dtype else given.to(dtype)
     if not dtype.is_floating_point:
         return converted
-    is_small = type(source) is np.ndarray and converted is given and source.size < _SMALL_TABLE
-    looked_at = source if is_small else converted
-    if _is_finite(looked_at):
+    is_same = type(source) is np.ndarray and converted is given and source.itemsize == dtype.itemsize
+    if _is_finite(source if is_same and source.size < _SMALL_TABLE else converted):
         return converted
     at = tuple(int(i) for i in (~converted.isfinite()).nonzero()[0])
     where = f"row {at[0]}" + (f", column {at[1]}" if len(at) > 1 else "")
@@ -280,9 +280,9 @@ def _checked(given: torch.Tensor, dtype: torch.dtype, name: str, source: Any = N
 
 
 def _is_finite(values: torch.Tensor | np.ndarray[Any, Any]) -> bool:
-    # NumPy has no bfloat16, but is sooner done with a small table.
     if isinstance(values, np.ndarray):
         return all_finite(values)
+    # NumPy has no bfloat16, but is sooner done with a small table.
     if values.is_cpu and values.dtype.itemsize >= 4 and values.numel() < _SMALL_TABLE:
         return all_finite(values.numpy())
     # A sum needs no memory, and is finite if all numbers are, unless they are very large.

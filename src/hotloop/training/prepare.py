@@ -78,8 +78,8 @@ class PreparedModule(Prepared[Task]):
             if isinstance(value, (bool, int, float, tuple)) and value is not math.inf
         }
         return {
-            "loss": loss_name(task.loss) if task.row_loss is None else task.row_loss.name,
-            **{f"loss_{name}": value for name, value in loss_settings(task.loss, task.row_loss).items()},
+            "loss": loss_name(task.loss),
+            **{f"loss_{name}": value for name, value in loss_settings(task.loss).items()},
             "optimizer": type(task.optimizer).__name__,
             "optimizer_module": type(task.optimizer).__module__,
             "optimizer_groups": len(task.optimizer.param_groups),
@@ -257,7 +257,7 @@ class _OnlyUser:
         self._model = model
 
     def __enter__(self) -> None:
-        # To look and to enter is one step to a dict.
+        # ``setdefault`` looks and enters at once: no lock is needed.
         if _in_training.setdefault(id(self._model), self) is not self:
             raise ArgumentError("this model is being trained by another thread", do="give each thread its own copy")
 

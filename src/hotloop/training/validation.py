@@ -12,8 +12,6 @@ from hotloop.engines.interface import State
 
 __all__ = ["Validation"]
 
-_NONE = np.empty(0), np.empty(0, dtype=np.int64)
-
 
 class Validation:
     """Keeps each validation loss, and the weights of the best where they are to come back.
@@ -59,7 +57,7 @@ class Validation:
     def records(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the validation losses and their epochs."""
         if not self._at:
-            return _NONE
+            return np.empty(0), np.empty(0, dtype=np.int64)
         return np.array(self._losses, dtype=np.float64), np.array(self._at, dtype=np.int64)
 
     def state(self) -> dict[str, Any]:
