@@ -235,13 +235,13 @@ def taken_us(delays, phase):
     return us[: len(us) // 3].mean()
 
 
-# A pair with a disturbed ledger, in multiples of what is allowed: far less than a delay that is somewhere else.
-FAR_OFF = 4
+# Beyond what a disturbed ledger is off by.
+LONG_US = 100
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("delay_us", [5, 100, 2000])
+@pytest.mark.parametrize("delay_us", [5, LONG_US, 2000])
 def test_a_real_delay_is_found_in_its_line(phase, delay_us):
     delays = Delays(wait)
     lines, half_widths, took_us = ({False: [], True: []} for _ in range(3))
@@ -264,10 +264,10 @@ def test_a_real_delay_is_found_in_its_line(phase, delay_us):
     assert abs(np.median(longer_us) - delay_us) < allowed[is_own].item() + 0.06 * delay_us, longer_us
     expected = np.where(is_own, longer_us[:, None], 0.0)
     off = moved - expected
-    # The median of the pairs, since a neighbour slows one of a pair now and then; but in no pair is it far off.
+    # The median of the pairs, since a neighbour slows one of a pair now and then; but in none is the delay elsewhere.
     for name, found, most in zip(names, off.T, allowed, strict=True):
         assert abs(np.median(found)) < most, (name, found, most)
-        assert np.abs(found).max() < FAR_OFF * most, (name, found, most)
+        assert delay_us < LONG_US or np.abs(found).max() < delay_us / 2, (name, found)
 
 
 @pytest.mark.timing
