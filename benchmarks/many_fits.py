@@ -1,11 +1,11 @@
 """Many fits of the lesson's network from Python threads: what a fit costs beyond its steps.
 
-    python benchmarks/many_fits.py [--fits 1000] [--epochs 2000] [--threads 1 2] [--rounds 5]
+    python benchmarks/many_fits.py [--fits 1000] [--epochs 2000] [--threads 1 2] [--rounds 7]
 
 Threads take networks from one list, built beforehand, and fit them. The steps' own time is the slope, in processor
 time, between fits of so many epochs and fits of ten times as many. What is left of ``threads * wall / fits`` is what
 ``fit`` costs, with its waits for the GIL; the same of processor time is without them, and holds on a busy machine too.
-Rounds are interleaved; their medians and the least are printed.
+Rounds are interleaved; medians and quartiles over the rounds are printed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=2000)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     measure(1, 20, given.epochs)
     short: dict[int, list[Measured]] = {threads: [] for threads in given.threads}
@@ -82,15 +82,25 @@ def main() -> None:
 
 
 def report(threads: int, short: list[Measured], long: list[Measured]) -> None:
-    """Print a line of medians and a line of the least, for one number of threads."""
-    for name, of in (("median", statistics.median), ("least", min)):
-        busy_ms, cpu_ms = of([one.busy_ms for one in short]), of([one.cpu_ms for one in short])
-        steps_ms = (of([one.cpu_ms for one in long]) - cpu_ms) / (_LONGER - 1)
-        print(
-            f"{threads} threads, {name:<6}  wall {busy_ms / threads:6.3f}  CPU {cpu_ms:6.3f}  steps {steps_ms:6.3f}  "
-            f"beyond the steps {busy_ms - steps_ms:6.3f} (CPU {cpu_ms - steps_ms:6.3f})  "
-            f"cores busy {100 * cpu_ms / busy_ms:3.0f} %"
-        )
+    """Print the medians over the rounds, for one number of threads; of what is beyond the steps the quartiles, too.
+
+    What belongs together was measured in one round: how fast the machine is changes from one to the next.
+    """
+    pairs = list(zip(short, long, strict=True))
+    steps_ms = [(of_ten.cpu_ms - of_one.cpu_ms) / (_LONGER - 1) for of_one, of_ten in pairs]
+    busy_ms, cpu_ms = [one.busy_ms for one in short], [one.cpu_ms for one in short]
+    print(
+        f"{threads} threads  wall {statistics.median(busy_ms) / threads:.3f}  CPU {statistics.median(cpu_ms):.3f}  "
+        f"steps {statistics.median(steps_ms):.3f}  beyond the steps {_spread(busy_ms, steps_ms)}, "
+        f"CPU {_spread(cpu_ms, steps_ms)}  cores busy {100 * sum(cpu_ms) / sum(busy_ms):.0f} %"
+    )
+
+
+def _spread(fits_ms: list[float], steps_ms: list[float]) -> str:
+    """Return the median and the quartiles of what fits took beyond their steps."""
+    beyond_ms = [fit_ms - own_ms for fit_ms, own_ms in zip(fits_ms, steps_ms, strict=True)]
+    first, median, third = statistics.quantiles(beyond_ms, n=4, method="inclusive")
+    return f"{median:.3f} ({first:.3f}-{third:.3f})"
 
 
 if __name__ == "__main__":
