@@ -285,15 +285,9 @@ class Arguments:
         self.address = ctypes.addressof(self.words)
 
 
-_first_byte: Any = ctypes.c_char.from_buffer
-
-
 def address_of(array: Array) -> int:
     """Return where an array begins; it must be C-contiguous."""
-    try:
-        # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.
-        return ctypes.addressof(_first_byte(array))
-    except (TypeError, ValueError):
-        if array.size and array.flags.writeable:
-            raise
-        return array.ctypes.data
+    # NumPy's own way takes twice as long, and is needed for arrays that are empty or read-only.
+    if array.size and array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    return array.ctypes.data

@@ -173,6 +173,7 @@ def _named_device(name: str) -> str:
 
 def model_flop(model: ModelParts, batch_size: int) -> float | None:
     """Return the floating point operations of a step of dense layers; None if that cannot be told of the model."""
+    # The only layers with parameters that a bare plain model has are dense.
     is_dense = model.plain is not None and model.plain.is_bare
     for module in () if is_dense else model.modules:
         own, name = module._parameters, type(module).__name__

@@ -19,7 +19,7 @@ __all__ = ["loss_of_settings", "loss_settings"]
 # torch's old names for ``reduction``: what they say is in there.
 _OLD_NAMES = ("size_average", "reduce")
 _TENSORS = ("weight", "pos_weight")
-_PLAIN = frozenset({bool, int, float, str, type(None)})
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def loss_settings(loss: Callable[..., Any]) -> dict[str, object]:
@@ -80,12 +80,11 @@ def _defaults(kind: Callable[..., Any]) -> Mapping[str, object]:
 
 
 def _as_data(settings: Mapping[str, Any]) -> dict[str, object]:
-    if _PLAIN.issuperset(map(type, settings.values())):
-        return dict(settings)
     found: dict[str, object] = {}
     for name, value in settings.items():
-        value = value.tolist() if hasattr(value, "tolist") else value
-        if not isinstance(value, (bool, int, float, str, list, type(None))):
-            return {}
+        if type(value) not in _PLAIN:
+            value = value.tolist() if hasattr(value, "tolist") else value
+            if not isinstance(value, (*_PLAIN, list)):
+                return {}
         found[name] = value
     return found

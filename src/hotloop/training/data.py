@@ -51,7 +51,7 @@ def features(X: Any, model: ModelParts, name: str = "X") -> tuple[torch.Tensor, 
     if not given.dtype.is_floating_point and _looks_numbers_up(model):
         return given.to(torch.int64), []
     dtype = model.dtype
-    converted = _checked(given, dtype, name, X)
+    converted = _checked(given, dtype, name)
     if given.dtype == dtype:
         return converted, []
     return converted, [f"{name} was converted from {_name(given.dtype)} to {_name(dtype)}, like the model's parameters"]
@@ -257,16 +257,10 @@ def _kind(array: np.ndarray[Any, Any]) -> str:
     return "text, missing or mixed values" if array.dtype.kind == "O" else str(array.dtype)
 
 
-def _checked(given: torch.Tensor, dtype: torch.dtype, name: str, source: Any = None) -> torch.Tensor:
-    """Return a tensor in another dtype; raise where it then holds NaN or infinity.
-
-    ``source`` is what was given; where that is an array of the same numbers, it is sooner looked at than the tensor.
-    """
+def _checked(given: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor:
+    """Return a tensor in another dtype; raise where it then holds NaN or infinity."""
     converted = given if given.dtype is dtype else given.to(dtype)
-    if not dtype.is_floating_point:
-        return converted
-    is_same = type(source) is np.ndarray and converted is given and source.itemsize == dtype.itemsize
-    if _is_finite(source if is_same and source.size < _SMALL_TABLE else converted):
+    if not dtype.is_floating_point or _is_finite(converted):
         return converted
     at = tuple(int(i) for i in (~converted.isfinite()).nonzero()[0])
     where = f"row {at[0]}" + (f", column {at[1]}" if len(at) > 1 else "")
@@ -279,14 +273,12 @@ def _checked(given: torch.Tensor, dtype: torch.dtype, name: str, source: Any = N
     )
 
 
-def _is_finite(values: torch.Tensor | np.ndarray[Any, Any]) -> bool:
-    if isinstance(values, np.ndarray):
-        return all_finite(values)
+def _is_finite(tensor: torch.Tensor) -> bool:
     # NumPy has no bfloat16, but is sooner done with a small table.
-    if values.is_cpu and values.dtype.itemsize >= 4 and values.numel() < _SMALL_TABLE:
-        return all_finite(values.numpy())
+    if tensor.is_cpu and tensor.dtype.itemsize >= 4 and tensor.numel() < _SMALL_TABLE:
+        return all_finite(tensor.numpy())
     # A sum needs no memory, and is finite if all numbers are, unless they are very large.
-    return math.isfinite(float(values.sum())) or bool(values.isfinite().all())
+    return math.isfinite(float(tensor.sum())) or bool(tensor.isfinite().all())
 
 
 def _check_range(y: torch.Tensor, row_loss: RowLoss, name: str) -> None:
