@@ -215,21 +215,11 @@ class Memory:
 
     def weight(self, name: str) -> Array:
         """Return a view of one weight, flat."""
-        return self._of(self.weights, name)
-
-    def copied_weights(self) -> dict[str, Array]:
-        """Return a copy of all weights by name, flat; they are parts of one array."""
-        values, sizes = self.weights.copy(), self.compiled.layout.sizes
-        return {name: values[place : place + sizes[name]] for name, place in self.compiled.layout.weights.items()}
+        return self.compiled.layout.part(self.weights, name)
 
     def slot(self, update: int, slot: str, name: str) -> Array:
         """Return a view of one weight's slot, flat."""
-        return self._of(self.slots[update, slot], name)
-
-    def _of(self, values: Array, name: str) -> Array:
-        layout = self.compiled.layout
-        place = layout.weights[name]
-        return values[place : place + layout.sizes[name]]
+        return self.compiled.layout.part(self.slots[update, slot], name)
 
     def point_words(self, words: _Words) -> None:
         """Set the words of a call that point into this memory."""

@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from hotloop.program.program import Block, Input, Program
 
@@ -74,7 +77,7 @@ class Layout:
     Parameters
     ----------
     weights, sizes : mapping of int
-        First place of each weight, and how many it takes.
+        First place of each weight, and how many it takes; the sizes in the order of the program's weights.
     groups : tuple of (int, int)
         First place and end, padded, of each update's weights.
     n_weights : int
@@ -119,6 +122,11 @@ class Layout:
             scalars.append(n_scalars)
             n_scalars += len(update.scalars)
         return cls(weights, sizes, tuple(groups), padded(place, lanes), fixed, n_fixed, tuple(scalars), n_scalars)
+
+    def part(self, values: NDArray[Any], name: str) -> NDArray[Any]:
+        """Return a view of one weight's part of an array that is laid out like the weights."""
+        place = self.weights[name]
+        return values[place : place + self.sizes[name]]
 
     def slot_pointers(self, program: Program) -> Iterator[tuple[int, str]]:
         """Yield update and slot in the order of their pointers."""

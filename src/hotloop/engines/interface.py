@@ -16,6 +16,7 @@ A new engine is one file with these two classes and one row in ``engines/choose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -25,9 +26,11 @@ from numpy.typing import NDArray
 from hotloop.errors import UnsupportedError
 from hotloop.program.network import Network
 
-__all__ = ["AnyTask", "Engine", "FloatArray", "Mark", "Session", "State"]
+__all__ = ["AnyTask", "Engine", "FloatArray", "Mark", "Session", "State", "Weights"]
 
 FloatArray = NDArray[np.float64]
+# Arrays, or torch's tensors, by name; or what makes them of numbers that are no longer changed.
+Weights = dict[str, Any] | Callable[[], dict[str, Any]]
 
 
 class AnyTask(Protocol):
@@ -140,7 +143,7 @@ class Session(Protocol):
     def close(self) -> None:
         """Let model and optimizer hold what has been learned, on the device where they were."""
 
-    def learned(self) -> tuple[Network | None, dict[str, Any]]:
+    def learned(self) -> tuple[Network | None, Weights]:
         """Return, once closed, the model as a layer spec with arrays by name; or None and its state dict on the CPU."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from hotloop.capture.model_parts import ModelParts
 from hotloop.capture.optimizers import read_rule_again
 from hotloop.compiler.code_size import check_code_size
 from hotloop.compiler.compiled import CompiledProgram, Memory
+from hotloop.compiler.layout import Layout
 from hotloop.compiler.pipeline import compile_program
 from hotloop.compiler.target import host_target
 from hotloop.engines.compiled_steps import Batching, CompiledSteps, UpdateRule
-from hotloop.engines.interface import FloatArray, State
+from hotloop.engines.interface import FloatArray, State, Weights
 from hotloop.engines.losses import RowLoss
 from hotloop.engines.task import Task
 from hotloop.engines.torch_state import clone, is_finite, learned
@@ -225,15 +227,12 @@ class NativeSession:
         """Put weights and slots into model and optimizer; see :class:`hotloop.engines.interface.Session`."""
         self.publish()
 
-    def learned(self) -> tuple[Network | None, dict[str, Any]]:
+    def learned(self) -> tuple[Network | None, Weights]:
         """Return what the model has become; see :class:`hotloop.engines.interface.Session`."""
         network = self._captured.network
         if network is None:
             return learned(self._task.model)
-        weights = self._steps.memory.copied_weights()
-        shapes = network.parameter_shapes.items()
-        own = zip(self._captured.weights, shapes, strict=True)
-        return network, {name: weights[ours].reshape(shape) for ours, (name, shape) in own}
+        return network, partial(_by_name, self._steps.memory.weights.copy(), self._steps.compiled.layout, network)
 
     def _names(self, number: int) -> tuple[str, ...]:
         return self._captured.program.updates[number].weights
@@ -286,6 +285,12 @@ def _give(memory: Memory, weights: Mapping[str, torch.nn.Parameter], pointers: M
             _copy(pointer, start + place, n_bytes)
         else:
             parameter.data.numpy()[...] = memory.weight(name).reshape(parameter.shape)
+
+
+def _by_name(values: NDArray[Any], layout: Layout, network: Network) -> dict[str, NDArray[Any]]:
+    """Return the parts of an array laid out like a program's weights, by the names that a network has for them."""
+    own = zip(layout.sizes, network.parameter_shapes.items(), strict=True)
+    return {name: layout.part(values, ours).reshape(shape) for ours, (name, shape) in own}
 
 
 def _settings(group: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hotloop.files import as_path, write_atomically
 from hotloop.language import Sentence, _, pad, shown, translated
 from hotloop.program.network import Network
 from hotloop.runs.json_values import to_json_value
+from hotloop.runs.later import Later
 from hotloop.runs.save import save_run
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ class Run:
     stopped, stopped_why : str
         "finished", "patience", "interrupted" or "diverged"; and a sentence about it.
     seed : int
-        What row order and dropout masks were drawn from.
+        What row order and dropout masks were drawn from; 0 where nothing was.
     notes : tuple of str
         What a person should know: conversions, missing classes, settings replaced.
-    settings : dict
-        Loss, optimizer, batch size and the like, as JSON can hold them.
     network : Network or None
         The layers; None for a module that only its own code can rebuild.
+    settings : dict
+        Loss, optimizer, batch size and the like, as JSON can hold them.
     weights : dict of arrays or CPU tensors
         The state dict at the end, by name.
     schema : Schema or None
@@ -94,9 +95,9 @@ class Run:
     stopped_why: str
     seed: int
     notes: tuple[str, ...]
-    settings: dict[str, object]
     network: Network | None
-    weights: dict[str, Any]
+    settings: Later[dict[str, object]] = Later()
+    weights: Later[dict[str, Any]] = Later()
     schema: Schema | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     module_name: str = ""
@@ -224,6 +225,9 @@ class Run:
                 )
                 raise OutputError(what, why=error.why, do=error.do) from error
         return saved
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "settings": self.settings, "weights": self.weights}
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return what ``run.json`` holds about this run; what is not finite is None."""

@@ -101,7 +101,8 @@ def fit(
         CPU threads. By default torch's own number, or 1 where a step is too small to be shared (below about a
         million floating point operations): waiting for a second thread costs such a step more than it saves.
     seed : int, optional
-        Of row order and dropout masks; by default one draw from torch's generator, kept in ``run.seed``.
+        Of row order and dropout masks; by default one draw from torch's generator, kept in ``run.seed``. Nothing is
+        drawn where nothing is random: a full batch through layers alone.
     progress : bool or "auto"
         Show a bar on a terminal once training has taken a second.
     callbacks : sequence of functions

@@ -30,7 +30,7 @@ from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
 from hotloop.training.fingerprint import fingerprint_of
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared, row_settings, threads_notes
+from hotloop.training.prepared import Prepared, kind_of, row_settings, threads_notes
 from hotloop.training.schedule import LearningRates
 from hotloop.training.settings import Settings
 
@@ -68,31 +68,40 @@ class PreparedModule(Prepared[Task]):
         """The name of the model's class."""
         return type(self.task.model).__qualname__
 
-    def settings_as_data(self) -> dict[str, object]:
-        """Return the settings of the run as JSON can hold them."""
-        task, settings = self.task, self.settings
-        group = task.optimizer.param_groups[0]
-        numbers = {
-            f"optimizer_{name}": value
-            for name, value in group.items()
-            if isinstance(value, (bool, int, float, tuple)) and value is not math.inf
-        }
-        return {
-            "loss": loss_name(task.loss),
-            **{f"loss_{name}": value for name, value in loss_settings(task.loss).items()},
-            "optimizer": type(task.optimizer).__name__,
-            "optimizer_module": type(task.optimizer).__module__,
-            "optimizer_groups": len(task.optimizer.param_groups),
-            **numbers,
-            "batch_size": task.batch_size,
-            "rows": len(task.training),
-            **row_settings(task.training.X, task.training.y),
-            "weighted": task.training.weight is not None,
-            "shuffle": task.shuffle,
-            "drop_last": task.drop_last,
-            "schedule": None if settings.schedule is None else type(settings.schedule).__name__,
-            **settings.numbers,
-        }
+    def settings_as_data(self) -> Callable[[], dict[str, object]]:
+        """Return a function that lists the settings of the run, as they are now, as JSON can hold them."""
+        task, given = self.task, self.settings.numbers
+        # What is kept for it holds neither rows nor weights.
+        loss, own_of_loss = loss_name(task.loss), loss_settings(task.loss)
+        optimizer, n_groups = type(task.optimizer), len(task.optimizer.param_groups)
+        group = task.optimizer.param_groups[0].copy()
+        del group["params"]
+        schedule = None if self.settings.schedule is None else type(self.settings.schedule).__name__
+        X, y, is_weighted = kind_of(task.training.X), kind_of(task.training.y), task.training.weight is not None
+        batch_size, shuffle, drop_last = task.batch_size, task.shuffle, task.drop_last
+
+        def listed() -> dict[str, object]:
+            return {
+                "loss": loss,
+                **{f"loss_{name}": value for name, value in own_of_loss.items()},
+                "optimizer": optimizer.__name__,
+                "optimizer_module": optimizer.__module__,
+                "optimizer_groups": n_groups,
+                **{f"optimizer_{name}": value for name, value in group.items() if _is_listed(value)},
+                "batch_size": batch_size,
+                **row_settings(X, y),
+                "weighted": is_weighted,
+                "shuffle": shuffle,
+                "drop_last": drop_last,
+                "schedule": schedule,
+                **given,
+            }
+
+        return listed
+
+
+def _is_listed(value: object) -> bool:
+    return isinstance(value, (bool, int, float, tuple)) and value is not math.inf
 
 
 def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> PreparedModule:
@@ -108,6 +117,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         raise ArgumentError(f"drop_last=True leaves nothing of {len(rows)} rows in batches of {batch_size}")
     size = min(operator.index(batch_size or len(rows)), len(rows))
     flop = model_flop(parts, size)
+    shuffle = batch_size is not None and settings.shuffle is not False
     device, why_device = choose_device(str(settings.device), parts, flop)
     task = Task(
         model=model,
@@ -117,10 +127,10 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         training=rows,
         validation=validation,
         batch_size=size,
-        shuffle=batch_size is not None and settings.shuffle is not False,
+        shuffle=shuffle,
         drop_last=settings.drop_last,
         clip_grad_norm=settings.clip_grad_norm,
-        seed=_seed(settings),
+        seed=_seed(settings, is_random=shuffle or not _is_layers_alone(parts)),
         device=device,
         threads=choose_threads(settings.threads, flop),
         probe=None,
@@ -201,9 +211,17 @@ def _weight_dtype(inputs: torch.Tensor, model: ModelParts) -> torch.dtype:
     return inputs.dtype if inputs.dtype.is_floating_point else model.parameters[0].dtype
 
 
-def _seed(settings: Settings) -> int:
+def _is_layers_alone(model: ModelParts) -> bool:
+    """Whether a model is known to do nothing at random."""
+    return model.plain is not None and model.plain.network is not None
+
+
+def _seed(settings: Settings, *, is_random: bool) -> int:
     if settings.seed is not None:
         return operator.index(settings.seed)
+    if not is_random:
+        # As little is drawn as the ordinary loop draws.
+        return 0
     number, drawn = _number()
     with _drawing:
         number.random_(0, (1 << 63) - 1)
