@@ -141,9 +141,7 @@ def test_code_for_another_processor_is_refused(saxpy):
 
 def test_symbols_of_an_object_for_macos():
     """The names come without the underscore that Mach-O puts before them."""
-    import dataclasses
-
-    target = dataclasses.replace(named_target("neon"), triple="arm64-apple-macosx14.0.0", features="+neon")
+    target = named_target("neon")._replace(triple="arm64-apple-macosx14.0.0", features="+neon")
     symbols = read_symbols(object_code(MEMORY + CONSTANTS, target))
     assert symbols.architecture == "aarch64"
     assert symbols.defined == {"copy", "move", "fill", "look", "counted", "count"}

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hotloop.compiler.lock import LLVM_LOCK
 from hotloop.errors import ArgumentError, UnsupportedError, nearest
@@ -40,9 +40,8 @@ _NOT_IN_SSE = ("avx", "evex512", "amx-", "fma", "f16c", "xop", "vaes", "vpclmulq
 _REMOVED: Mapping[str, tuple[str, ...]] = {"avx512": (), "avx2": _NOT_IN_AVX2, "sse": _NOT_IN_SSE}
 
 
-@dataclass(frozen=True)
-class Target:
-    """A processor level to compile for.
+class Target(NamedTuple):
+    """A processor level to compile for; a tuple, since it is looked up at every fit.
 
     Parameters
     ----------

@@ -363,7 +363,7 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
 def _has_label(task: Task, label: int, anew: bool) -> bool:
     """Whether some row has a label; ``anew`` where callbacks may have written others into the same memory."""
     every = [rows for rows in (task.training, task.validation) if rows is not None]
-    if label < 0 and not anew and all(rows.has_labels_below(_ANY_LABEL) for rows in every):
+    if label < 0 and not anew and False not in [rows.has_labels_below(_ANY_LABEL) for rows in every]:
         return False
     return any(np.count_nonzero(rows.arrays.y == label) for rows in every)
 

@@ -142,6 +142,11 @@ class Task:
         What the model is made of.
     findings : dict
         What an engine found out when asked whether it can run the task, for when it does.
+
+    Attributes
+    ----------
+    steps_per_epoch : int
+        Updates in one epoch.
     """
 
     model: torch.nn.Module
@@ -160,16 +165,15 @@ class Task:
     probe: Probe | None
     parts: ModelParts | None = None
     findings: dict[str, Any] = field(default_factory=dict)
+    steps_per_epoch: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steps_per_epoch = n_steps(len(self.training), self.batch_size, self.drop_last)
 
     @cached_property
     def epoch(self) -> Epoch:
         """How an epoch is cut into steps."""
         return Epoch(len(self.training), self.batch_size, self.drop_last)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Updates in one epoch."""
-        return n_steps(len(self.training), self.batch_size, self.drop_last)
 
     @property
     def shown(self) -> tuple[Any, Any]:

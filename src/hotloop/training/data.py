@@ -229,12 +229,13 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
         too_large = array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any())
         with np.errstate(over="ignore"):
             array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
-    # from_numpy shares memory, and takes neither read-only arrays nor negative or odd strides nor foreign byte orders.
-    # Contiguous is to NumPy what has a negative stride along a single row or column, too.
-    odd = True in [stride < 0 or stride % array.itemsize != 0 for stride in array.strides]
-    if odd or not array.flags.writeable or not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="), copy=True, order="C")
-    return torch.from_numpy(array)
+    # from_numpy shares memory; it warns of read-only arrays, and refuses negative and odd strides and foreign byte orders.
+    if array.flags.writeable:
+        try:
+            return torch.from_numpy(array)
+        except ValueError:
+            pass
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=True, order="C"))
 
 
 def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
