@@ -40,6 +40,16 @@ def rewiring(module: torch.nn.Module) -> tuple[str, str] | None:
     return None
 
 
+# What a module has none of, unless somebody has added some.
+_MOSTLY_EMPTY = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_buffers",
+)
 # Children that stand for something else than a part of the module.
 _STAND_INS = frozenset({"parametrizations", "_orig_mod"})
 
@@ -50,19 +60,10 @@ def is_untouched(module: torch.nn.Module, is_container: bool) -> bool:
     Most modules are.
     """
     own = module.__dict__
+    if any(map(own.__getitem__, _MOSTLY_EMPTY)) or "forward" in own or "_compiled_call_impl" in own:
+        return False
     children = own["_modules"]
-    return not (
-        own["_forward_hooks"]
-        or own["_forward_pre_hooks"]
-        or own["_backward_hooks"]
-        or own["_backward_pre_hooks"]
-        or own["_state_dict_hooks"]
-        or own["_state_dict_pre_hooks"]
-        or (children and not (is_container and _STAND_INS.isdisjoint(children)))
-        or own["_buffers"]
-        or "forward" in own
-        or "_compiled_call_impl" in own
-    )
+    return not children or (is_container and _STAND_INS.isdisjoint(children))
 
 
 def check_no_global_hooks() -> None:

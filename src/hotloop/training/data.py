@@ -229,7 +229,7 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
         too_large = array.dtype.itemsize == 8 and bool((array > np.iinfo(np.int64).max).any())
         with np.errstate(over="ignore"):
             array = array.astype(np.float64 if array.dtype.kind == "f" or too_large else np.int64)
-    # from_numpy shares memory; it warns of read-only arrays, and refuses negative and odd strides and foreign byte orders.
+    # from_numpy shares memory; it warns of read-only arrays, and takes neither odd strides nor foreign byte orders.
     if array.flags.writeable:
         try:
             return torch.from_numpy(array)
