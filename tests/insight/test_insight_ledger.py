@@ -229,9 +229,9 @@ def wait(seconds):
         pass
 
 
-def taken_us(delays, phase):
-    """Return the mean of the fastest third of a phase's times, which it took itself within the steps."""
-    us = 1e6 * np.sort(delays.took_s.pop(phase))
+def taken_us(delays, line):
+    """Return the mean of the fastest third of a phase's times, which it took itself; 0 for what is no phase."""
+    us = 1e6 * np.sort(delays.took_s.pop(line, [0.0] * 3))
     return us[: len(us) // 3].mean()
 
 
@@ -243,6 +243,7 @@ LONG_US = 2000
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("delay_us", [5, 100, LONG_US])
 def test_a_real_delay_is_found_in_its_line(phase, delay_us):
+    """Each line moves by what its phase, which times itself, has become longer: one by the delay, no other."""
     delays = Delays(wait)
     lines, half_widths, took_us = ({False: [], True: []} for _ in range(3))
     # In pairs, since the machine's speed changes within seconds, each beginning with the kind that the last ended with.
@@ -251,23 +252,22 @@ def test_a_real_delay_is_found_in_its_line(phase, delay_us):
         ledger = measure_ledger(slow_loop(delays), budget=Budget(1.5, 6, 40))
         lines[delayed].append([line.us.value for line in ledger.lines])
         half_widths[delayed].append([line.us.half_width for line in ledger.lines])
-        took_us[delayed].append(taken_us(delays, phase))
+        took_us[delayed].append([taken_us(delays, line.name) for line in ledger.lines])
     names = [line.name for line in ledger.lines]
     moved, longer_us = np.subtract(lines[True], lines[False]), np.subtract(took_us[True], took_us[False])
-    # A core that has waited has forgotten part of what it had in its caches: what follows is slower, by a third after
-    # two milliseconds on a small virtual machine. That is a cost of waiting, and no line that moved by mistake; most of
-    # it is in the phase itself, which knows what it took.
-    forgotten_us = 0.06 * delay_us if delay_us == LONG_US else 0.0
     is_own = np.array([name == phase for name in names])
     widths = sum(np.median(half_widths[kind], axis=0) for kind in (False, True))
-    allowed = widths + 0.02 * np.median(lines[False], axis=0) + 0.2 + forgotten_us
-    assert abs(np.median(longer_us) - delay_us) < allowed[is_own].item() + 0.06 * delay_us, longer_us
-    expected = np.where(is_own, longer_us[:, None], 0.0)
-    off = moved - expected
+    allowed = widths + 0.02 * np.median(lines[False], axis=0) + 0.2
+    # A core that has waited has forgotten part of what it had in its caches: what follows is slower, by a third after
+    # two milliseconds on a small virtual machine. That is a cost of waiting, and no line that moved by mistake.
+    slower_us = np.median(longer_us, axis=0) - np.where(is_own, delay_us, 0)
+    assert np.all(np.abs(slower_us) < allowed + 0.06 * delay_us), dict(zip(names, slower_us, strict=True))
+    # Between two phases, too: there nobody but the ledger looks.
+    forgotten_us = 0.015 * delay_us if delay_us == LONG_US else 0.0
     # The median of the pairs, since a neighbour slows one of a pair now and then; but in none is the delay elsewhere.
-    for name, found, most in zip(names, off.T, allowed, strict=True):
-        assert abs(np.median(found)) < most, (name, found, most)
-        assert delay_us < LONG_US or np.abs(found).max() < delay_us / 2, (name, found)
+    for name, off, most in zip(names, (moved - longer_us).T, allowed + forgotten_us, strict=True):
+        assert abs(np.median(off)) < most, (name, off, most)
+        assert delay_us < LONG_US or np.abs(off).max() < delay_us / 4, (name, off)
 
 
 @pytest.mark.timing

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import inspect
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -272,3 +274,32 @@ def test_the_run_is_plain_data_that_says_what_happened(classes):
     with torch.no_grad():
         model[0].weight.zero_()
     np.testing.assert_array_equal(run.weights["0.weight"], before)
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+def test_settings_are_those_at_the_end_of_the_run(classes, engine):
+    model, loss = fresh(), nn.CrossEntropyLoss(weight=torch.ones(3), label_smoothing=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    run = fit(model, *classes, loss=loss, optimizer=optimizer, epochs=3, engine=engine)
+    optimizer.param_groups[0]["lr"], loss.label_smoothing, loss.reduction = 7.0, 0.2, "sum"
+    loss.weight.fill_(3)
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+    told = {name: run.settings[f"optimizer_{name}"] for name in ("lr", "momentum", "groups")}
+    assert told == {"lr": 0.5, "momentum": 0.9, "groups": 1}
+    told = {name: run.settings[f"loss_{name}"] for name in ("weight", "label_smoothing", "reduction")}
+    assert told == {"weight": [1.0, 1.0, 1.0], "label_smoothing": 0.1, "reduction": "mean"}
+    told = [run.settings[name] for name in ("rows", "row_shape", "row_dtype")]
+    assert told == [len(classes[0]), [5], "float32"]
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+def test_a_run_keeps_neither_rows_nor_model(classes, engine):
+    X, y = (rows.clone() for rows in classes)
+    model = fresh()
+    run = fit(model, X, y, engine=engine)
+    alive = [weakref.ref(each) for each in (X, y, model, model[0].weight)]
+    del X, y, model
+    gc.collect()
+    assert [ref() for ref in alive] == [None] * 4
+    assert run.settings["rows"] == len(classes[0])
+    assert run.weights["0.weight"].shape == (8, 5)

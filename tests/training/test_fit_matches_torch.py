@@ -311,3 +311,22 @@ def test_the_same_seed_gives_the_same_rows_and_no_seed_draws_one(classes):
     drawn = train()
     assert train(seed=drawn.seed).losses.tolist() == drawn.losses.tolist() == train().losses.tolist()
     assert train(seed=drawn.seed + 1).losses.tolist() != drawn.losses.tolist()
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+@pytest.mark.parametrize(
+    ("layers", "settings", "draws"),
+    [
+        ([nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)], {}, False),
+        ([nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)], {"batch_size": 8, "shuffle": False}, False),
+        ([nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)], {"batch_size": 8}, True),
+        ([nn.Linear(5, 8), nn.Dropout(0.0), nn.Linear(8, 3)], {}, True),
+    ],
+)
+def test_a_seed_is_drawn_where_something_may_be_random(classes, engine, layers, settings, draws):
+    """Elsewhere torch's generator stands where the ordinary loop would have left it."""
+    model = nn.Sequential(*layers)
+    before = torch.get_rng_state()
+    run = fit(model, *classes, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=2, engine=engine, **settings)
+    assert (run.seed != 0) == draws
+    assert torch.equal(torch.get_rng_state(), before) == (not draws)
