@@ -102,10 +102,10 @@ def check_schedule(schedule: Any, optimizer: torch.optim.Optimizer, epochs: int)
     ArgumentError
         Naming what is wrong.
     """
-    import torch
-
     if schedule is None:
         return
+    import torch
+
     if not isinstance(schedule, (torch.optim.lr_scheduler.LRScheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)):
         raise ArgumentError(f"schedule must be a torch learning rate scheduler, not {_named(schedule)}")
     if schedule.optimizer is not optimizer:

@@ -30,7 +30,7 @@ from hotloop.training.checkpoint import saved_seed
 from hotloop.training.data import check_labels, features, row_weights, targets, try_loss
 from hotloop.training.fingerprint import fingerprint_of
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared, kind_of, row_settings, threads_notes
+from hotloop.training.prepared import Prepared, row_settings, threads_notes
 from hotloop.training.schedule import LearningRates
 from hotloop.training.settings import Settings
 
@@ -77,7 +77,7 @@ class PreparedModule(Prepared[Task]):
         group = task.optimizer.param_groups[0].copy()
         del group["params"]
         schedule = None if self.settings.schedule is None else type(self.settings.schedule).__name__
-        X, y, is_weighted = kind_of(task.training.X), kind_of(task.training.y), task.training.weight is not None
+        rows, is_weighted = row_settings(task.training.X, task.training.y), task.training.weight is not None
         batch_size, shuffle, drop_last = task.batch_size, task.shuffle, task.drop_last
 
         def listed() -> dict[str, object]:
@@ -89,7 +89,7 @@ class PreparedModule(Prepared[Task]):
                 "optimizer_groups": n_groups,
                 **{f"optimizer_{name}": value for name, value in group.items() if _is_listed(value)},
                 "batch_size": batch_size,
-                **row_settings(X, y),
+                **rows,
                 "weighted": is_weighted,
                 "shuffle": shuffle,
                 "drop_last": drop_last,

@@ -22,7 +22,7 @@ from hotloop.sentence import Sentence
 from hotloop.training.arguments import check_settings
 from hotloop.training.fingerprint import fingerprint_of_layers
 from hotloop.training.plan import Plan
-from hotloop.training.prepared import Prepared, kind_of, row_settings, threads_notes
+from hotloop.training.prepared import Prepared, row_settings, threads_notes
 from hotloop.training.settings import RunSettings
 
 __all__ = ["PreparedLayers", "prepare_layers"]
@@ -63,7 +63,7 @@ class PreparedLayers(Prepared[LayersTask]):
             "optimizer_lr": task.learning_rate,
             **{f"optimizer_{name}": value for name, value in numbers.items()},
             "batch_size": task.batch_size,
-            **row_settings(kind_of(task.training.x), kind_of(task.training.y)),
+            **row_settings(task.training.x, task.training.y),
             "weighted": False,
             "shuffle": task.shuffle,
             "drop_last": task.drop_last,

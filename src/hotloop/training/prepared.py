@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -29,7 +29,7 @@ from hotloop.training.settings import RunSettings
 if TYPE_CHECKING:
     from hotloop.training.schedule import LearningRates
 
-__all__ = ["Prepared", "kind_of", "row_settings", "threads_notes"]
+__all__ = ["Prepared", "row_settings", "threads_notes"]
 
 OwnTask = TypeVar("OwnTask", bound=AnyTask)
 
@@ -153,19 +153,14 @@ def threads_notes(settings: RunSettings) -> tuple[str, ...]:
     return (Sentence("compiled code runs on one thread: threads={n} changes nothing", n=settings.threads),)
 
 
-def kind_of(array: Any) -> tuple[tuple[int, ...], Any]:
-    """Return shape and dtype of an array or a tensor."""
-    return array.shape, array.dtype
-
-
-def row_settings(X: tuple[tuple[int, ...], Any], y: tuple[tuple[int, ...], Any]) -> dict[str, object]:
-    """Return how many rows there are and what a row and its target are, as settings list it, from X's and y's kind."""
+def row_settings(X: Any, y: Any) -> dict[str, object]:
+    """Return how many rows there are, and what a row of features and its target are, as settings list it."""
     return {
-        "rows": X[0][0],
-        "row_shape": list(X[0][1:]),
-        "row_dtype": str(X[1]).removeprefix("torch."),
-        "target_shape": list(y[0][1:]),
-        "target_dtype": str(y[1]).removeprefix("torch."),
+        "rows": X.shape[0],
+        "row_shape": list(X.shape[1:]),
+        "row_dtype": _dtype_name(X.dtype),
+        "target_shape": list(y.shape[1:]),
+        "target_dtype": _dtype_name(y.dtype),
     }
 
 
@@ -178,3 +173,8 @@ def _why(engine: str, device: str) -> str:
 @lru_cache(maxsize=1)
 def _date(unix_s: int) -> str:
     return datetime.fromtimestamp(unix_s, UTC).isoformat()
+
+
+@cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
