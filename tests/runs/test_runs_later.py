@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -29,6 +31,17 @@ def test_it_is_worked_out_once(run, asked):
     assert run.settings["loss"] == "MSELoss"
     assert run.settings is run.settings
     assert asked == ["settings"]
+
+
+def test_threads_that_read_it_at_once_get_the_same(make_run):
+    def slow():
+        time.sleep(0.05)
+        return {}
+
+    run = make_run(settings=slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: run.settings, range(4)))
+    assert all(each is found[0] for each in found)
 
 
 def pickled(run):

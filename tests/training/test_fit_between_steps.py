@@ -296,10 +296,12 @@ def test_settings_are_those_at_the_end_of_the_run(classes, engine):
 def test_a_run_keeps_neither_rows_nor_model(classes, engine):
     X, y = (rows.clone() for rows in classes)
     model = fresh()
-    run = fit(model, X, y, engine=engine)
-    alive = [weakref.ref(each) for each in (X, y, model, model[0].weight)]
-    del X, y, model
+    optimizer = optim.SGD(model.parameters(), lr=torch.tensor(0.1))
+    optimizer.param_groups[0].update(owner=optimizer, saved=[torch.zeros(9)])
+    run = fit(model, X, y, optimizer=optimizer, engine=engine)
+    alive = [weakref.ref(each) for each in (X, y, model, model[0].weight, optimizer)]
+    del X, y, model, optimizer
     gc.collect()
-    assert [ref() for ref in alive] == [None] * 4
+    assert [ref() for ref in alive] == [None] * 5
     assert run.settings["rows"] == len(classes[0])
     assert run.weights["0.weight"].shape == (8, 5)

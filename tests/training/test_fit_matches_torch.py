@@ -330,3 +330,17 @@ def test_a_seed_is_drawn_where_something_may_be_random(classes, engine, layers, 
     run = fit(model, *classes, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=2, engine=engine, **settings)
     assert (run.seed != 0) == draws
     assert torch.equal(torch.get_rng_state(), before) == (not draws)
+
+
+def test_dropout_that_a_callback_adds_draws_its_masks_from_a_seed_of_its_own(classes):
+    def add(moment):
+        if moment.epoch == 1:
+            moment.model.append(nn.Dropout(0.5))
+
+    runs = []
+    for seed in (0, 1):
+        model = mlp()
+        torch.manual_seed(seed)
+        runs.append(fit(model, *classes, loss=nn.CrossEntropyLoss(), optimizer=sgd(model), epochs=5, callbacks=[add]))
+    assert runs[0].seed != runs[1].seed
+    assert runs[0].losses.tolist() != runs[1].losses.tolist()

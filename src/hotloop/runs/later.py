@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Later"]
 
 Value = TypeVar("Value")
+
+_lock = threading.RLock()
 
 
 class Later(Generic[Value]):
@@ -21,7 +24,10 @@ class Later(Generic[Value]):
             raise AttributeError(self._name)
         value = instance.__dict__[self._name]
         if callable(value):
-            value = instance.__dict__[self._name] = value()
+            with _lock:  # all threads get the same object
+                value = instance.__dict__[self._name]
+                if callable(value):
+                    value = instance.__dict__[self._name] = value()
         return value  # type: ignore[no-any-return]
 
     def __set__(self, instance: Any, value: Value | Callable[[], Value]) -> None:

@@ -61,7 +61,7 @@ class Run:
     stopped, stopped_why : str
         "finished", "patience", "interrupted" or "diverged"; and a sentence about it.
     seed : int
-        What row order and dropout masks were drawn from; 0 where nothing was.
+        What row order and dropout masks were drawn from; 0 where nothing is drawn.
     notes : tuple of str
         What a person should know: conversions, missing classes, settings replaced.
     network : Network or None
@@ -227,6 +227,7 @@ class Run:
         return saved
 
     def __getstate__(self) -> dict[str, Any]:
+        # Functions that have not been called cannot be pickled.
         return {**vars(self), "settings": self.settings, "weights": self.weights}
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:

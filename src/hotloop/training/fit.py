@@ -102,7 +102,8 @@ def fit(
         million floating point operations): waiting for a second thread costs such a step more than it saves.
     seed : int, optional
         Of row order and dropout masks; by default one draw from torch's generator, kept in ``run.seed``. Nothing is
-        drawn where nothing is random: a full batch through layers alone.
+        drawn for a full batch, without callbacks, through a float32 ``nn.Sequential`` of layers that a run can hold
+        (``run.network``): there is nothing random.
     progress : bool or "auto"
         Show a bar on a terminal once training has taken a second.
     callbacks : sequence of functions

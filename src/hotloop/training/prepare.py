@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PreparedModule", "prepare"]
 
+_PLAIN = (bool, int, float, tuple)
+
 
 @dataclass(eq=False, kw_only=True)
 class PreparedModule(Prepared[Task]):
@@ -69,13 +71,12 @@ class PreparedModule(Prepared[Task]):
         return type(self.task.model).__qualname__
 
     def settings_as_data(self) -> Callable[[], dict[str, object]]:
-        """Return a function that lists the settings of the run, as they are now, as JSON can hold them."""
+        """Return a function that lists the settings that the run has when this is called, as JSON can hold them."""
         task, given = self.task, self.settings.numbers
-        # What is kept for it holds neither rows nor weights.
         loss, own_of_loss = loss_name(task.loss), loss_settings(task.loss)
-        optimizer, n_groups = type(task.optimizer), len(task.optimizer.param_groups)
-        group = task.optimizer.param_groups[0].copy()
-        del group["params"]
+        kind, n_groups = type(task.optimizer), len(task.optimizer.param_groups)
+        # Without what is no plain data: it may be large, or hold the model.
+        group = {name: value for name, value in task.optimizer.param_groups[0].items() if isinstance(value, _PLAIN)}
         schedule = None if self.settings.schedule is None else type(self.settings.schedule).__name__
         rows, is_weighted = row_settings(task.training.X, task.training.y), task.training.weight is not None
         batch_size, shuffle, drop_last = task.batch_size, task.shuffle, task.drop_last
@@ -84,10 +85,10 @@ class PreparedModule(Prepared[Task]):
             return {
                 "loss": loss,
                 **{f"loss_{name}": value for name, value in own_of_loss.items()},
-                "optimizer": optimizer.__name__,
-                "optimizer_module": optimizer.__module__,
+                "optimizer": kind.__name__,
+                "optimizer_module": kind.__module__,
                 "optimizer_groups": n_groups,
-                **{f"optimizer_{name}": value for name, value in group.items() if _is_listed(value)},
+                **{f"optimizer_{name}": value for name, value in group.items() if value is not math.inf},
                 "batch_size": batch_size,
                 **rows,
                 "weighted": is_weighted,
@@ -98,10 +99,6 @@ class PreparedModule(Prepared[Task]):
             }
 
         return listed
-
-
-def _is_listed(value: object) -> bool:
-    return isinstance(value, (bool, int, float, tuple)) and value is not math.inf
 
 
 def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> PreparedModule:
@@ -130,7 +127,7 @@ def prepare(model: torch.nn.Module, X: Any, y: Any, settings: Settings) -> Prepa
         shuffle=shuffle,
         drop_last=settings.drop_last,
         clip_grad_norm=settings.clip_grad_norm,
-        seed=_seed(settings, is_random=shuffle or not _is_layers_alone(parts)),
+        seed=_seed(settings, is_random=shuffle or bool(settings.callbacks) or not _is_steady(parts)),
         device=device,
         threads=choose_threads(settings.threads, flop),
         probe=None,
@@ -211,8 +208,8 @@ def _weight_dtype(inputs: torch.Tensor, model: ModelParts) -> torch.dtype:
     return inputs.dtype if inputs.dtype.is_floating_point else model.parameters[0].dtype
 
 
-def _is_layers_alone(model: ModelParts) -> bool:
-    """Whether a model is known to do nothing at random."""
+def _is_steady(model: ModelParts) -> bool:
+    """Whether a model is known to do nothing at random: it is a layer spec, which has no dropout."""
     return model.plain is not None and model.plain.network is not None
 
 

@@ -75,7 +75,7 @@ class Prepared(ABC, Generic[OwnTask]):
 
     @abstractmethod
     def settings_as_data(self) -> dict[str, object] | Callable[[], dict[str, object]]:
-        """Return the settings of the run as JSON can hold them, or a function that lists what they are now."""
+        """Return the settings of the run as JSON can hold them, or a function that lists those of now."""
 
     @property
     @abstractmethod

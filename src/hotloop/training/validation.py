@@ -13,7 +13,7 @@ from hotloop.engines.interface import State
 __all__ = ["Validation"]
 
 
-_NONE: tuple[NDArray[np.float64], NDArray[np.int64]] = np.empty(0), np.empty(0, dtype=np.int64)
+_NO_RECORDS: tuple[NDArray[np.float64], NDArray[np.int64]] = np.empty(0), np.empty(0, dtype=np.int64)
 
 
 class Validation:
@@ -60,7 +60,7 @@ class Validation:
     def records(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the validation losses and their epochs."""
         if not self._at:
-            return _NONE
+            return _NO_RECORDS
         return np.array(self._losses, dtype=np.float64), np.array(self._at, dtype=np.int64)
 
     def state(self) -> dict[str, Any]:
