@@ -593,6 +593,13 @@ def test_hooks_of_losses():
     assert "the loss CrossEntropyLoss" in refusal(layers(nn.ReLU()), loss)
 
 
+def test_a_loss_that_keeps_a_setting_elsewhere():
+    loss = nn.CrossEntropyLoss()
+    del loss.weight
+    loss.weight = nn.Parameter(torch.ones(3))
+    assert "none that programs are written for" in refusal(layers(nn.ReLU()), loss)
+
+
 def test_surroundings():
     with torch.no_grad():
         assert "gradients are switched off" in refusal(layers(nn.ReLU()))

@@ -1,20 +1,20 @@
 """torch's losses -> the losses of ``program/losses.py``.
 
-Recognised as ``engines/losses.py`` recognises them: the classes of ``torch.nn`` themselves, the functions of
-``torch.nn.functional``, and partials that fix nothing but settings.
+Recognised are the classes of ``torch.nn`` themselves, the functions of ``torch.nn.functional``, and partials that fix
+nothing but settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
+from hotloop.capture.loss_parts import LossParts
 from hotloop.capture.refusal import NotCaptured
 from hotloop.capture.supported import LOSSES, Loss
-from hotloop.capture.unaltered import alteration
 from hotloop.program import losses
 from hotloop.program.build import Value
 from hotloop.program.types import Type
@@ -22,7 +22,7 @@ from hotloop.program.types import Type
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossRule", "TargetKind", "loss_name", "read_loss", "settings_of", "write_loss"]
+__all__ = ["LossRule", "TargetKind", "read_loss", "write_loss"]
 
 TargetKind = Literal["labels", "numbers"]
 """What y holds: an integer class for each row, or real numbers in the shape of the model's output."""
@@ -97,13 +97,13 @@ _WRITERS: Mapping[str, Callable[[LossRule, Value, Value], tuple[Value, Value | N
 
 
 def read_loss(
-    loss: Callable[..., Any], target: TargetKind, n_outputs: int, element: str, ignores_labels: bool
+    loss: LossParts, target: TargetKind, n_outputs: int, element: str, ignores_labels: bool
 ) -> tuple[LossRule, dict[str, NDArray[Any]]]:
     """Return the rule of a loss and the arrays it holds.
 
     Parameters
     ----------
-    loss : callable
+    loss : LossParts
     target : "labels" or "numbers"
     n_outputs : int
         Width of the model's output.
@@ -118,7 +118,7 @@ def read_loss(
         If the loss, or one of its settings, is not covered.
     """
     row, settings = _recognise(loss)
-    where = f"the loss {_described(loss)}"
+    where = f"the loss {loss.described}"
     if settings["reduction"] not in ("mean", "sum"):
         raise NotCaptured(where, f"its reduction is {settings['reduction']!r}", 'use reduction="mean" or "sum"')
     if row.module == "CrossEntropyLoss":
@@ -136,39 +136,19 @@ def read_loss(
 _WITHOUT = "use the loss without it; rows are weighted by sample_weight"
 
 
-def _recognise(loss: Callable[..., Any]) -> tuple[Loss, dict[str, Any]]:
-    import torch
-
-    row = _rows().get(type(loss)) if isinstance(loss, torch.nn.Module) else None
-    if row is not None and isinstance(loss, torch.nn.Module):
-        if altered := alteration(loss):
-            raise NotCaptured(f"the loss {row.module}", *altered)
-        own = settings_of(loss, (*row.unused, *row.defaults))
-        for name in row.unused:
-            if own.pop(name, None) is not None:
-                raise NotCaptured(f"the loss {row.module}", f"it has the setting {name!r}", _WITHOUT)
-        return row, own
-    function = loss.func if type(loss) is partial else loss
-    try:
-        row = None if isinstance(loss, torch.nn.Module) else _rows().get(function)
-    except TypeError:  # a callable that cannot be hashed
-        row = None
+def _recognise(loss: LossParts) -> tuple[Loss, dict[str, Any]]:
+    row = None if loss.kind is None else _rows().get(loss.kind)
     if row is None:
         do = "use one of " + ", ".join(row.module for row in LOSSES)
-        raise NotCaptured(f"the loss {_described(loss)}", "it is none that programs are written for", do)
-    given = loss.keywords if type(loss) is partial else {}
-    unknown = sorted(set(given) - set(row.defaults))
-    if unknown or (type(loss) is partial and loss.args):
-        what = f"it has the setting {unknown[0]!r}" if unknown else "the partial fixes a tensor"
-        raise NotCaptured(f"the loss {row.function}", what, _WITHOUT)
-    return row, {**row.defaults, **given}
-
-
-def settings_of(loss: torch.nn.Module, names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the attributes and buffers that one of torch's losses has."""
-    # Sooner done than asking the module, which looks for attributes everywhere else first.
-    own, buffers = loss.__dict__, loss._buffers
-    return {name: own[name] if name in own else buffers[name] for name in names if name in own or name in buffers}
+        raise NotCaptured(f"the loss {loss.described}", "it is none that programs are written for", do)
+    if loss.altered:
+        raise NotCaptured(f"the loss {loss.name}", *loss.altered)
+    if loss.fixes_tensor:
+        raise NotCaptured(f"the loss {loss.name}", "the partial fixes a tensor", _WITHOUT)
+    for name, value in loss.settings.items():
+        if name not in row.defaults and (loss.is_partial or value is not None):
+            raise NotCaptured(f"the loss {loss.name}", f"it has the setting {name!r}", _WITHOUT)
+    return row, {**row.defaults, **loss.settings}
 
 
 @cache
@@ -178,21 +158,6 @@ def _rows() -> Mapping[Any, Loss]:
 
     functions = {getattr(torch.nn.functional, row.function): row for row in LOSSES}
     return {**{getattr(torch.nn, row.module): row for row in LOSSES}, **functions}
-
-
-def loss_name(loss: Callable[..., Any]) -> str:
-    """Return the name of a loss: its class, or its function's name."""
-    import torch
-
-    if isinstance(loss, torch.nn.Module):
-        return type(loss).__name__
-    if isinstance(loss, partial):
-        return loss_name(loss.func)
-    return str(getattr(loss, "__name__", type(loss).__name__))
-
-
-def _described(loss: Callable[..., Any]) -> str:
-    return f"partial of {loss_name(loss)}" if isinstance(loss, partial) else loss_name(loss)
 
 
 def _read_cross_entropy(

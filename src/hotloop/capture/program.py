@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from hotloop.capture.loss_parts import LossParts
 from hotloop.capture.losses import TargetKind, read_loss
 from hotloop.capture.model_parts import ModelParts
 from hotloop.capture.modules import read_model
@@ -63,6 +64,7 @@ def capture(
     ignores_labels: bool,
     clip_grad_norm: float | None,
     parts: ModelParts | None = None,
+    loss_parts: LossParts | None = None,
 ) -> Captured:
     """Return the program of training ``model``; nothing is changed, and nothing observable runs.
 
@@ -82,8 +84,8 @@ def capture(
         Whether y has the label that the loss ignores.
     clip_grad_norm : float, optional
         Largest norm of all gradients together.
-    parts : ModelParts, optional
-        Those of the model, read just now.
+    parts, loss_parts : ModelParts and LossParts, optional
+        Those of model and loss, read just now.
 
     Raises
     ------
@@ -95,9 +97,11 @@ def capture(
     A plain ``nn.Sequential`` whose structure was captured before costs some 50 microseconds.
     """
     _check_surroundings()
-    parts = parts or ModelParts.of(model)
+    parts, loss_parts = parts or ModelParts.of(model), loss_parts or LossParts.of(loss)
     read = read_model(model, parts.plain, n_features, has_validation)
-    rule, fixed = read_loss(loss, target, read.graph.n_outputs, read.element, ignores_labels)
+    rule, fixed = read_loss(
+        loss_parts or LossParts.of(loss), target, read.graph.n_outputs, read.element, ignores_labels
+    )
     groups = read_groups(optimizer, read.parameters)
     if not groups:
         raise NotCaptured(

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hotloop.capture.losses import loss_name, settings_of
+from hotloop.capture.loss_parts import LossParts
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RowLoss", "loss_name"]
+__all__ = ["RowLoss"]
 
 # By class in torch.nn and function in torch.nn.functional: "classes" divides by the (class-weighted) number of
 # rows whose label counts, "elements" by the number of elements.
@@ -68,6 +68,8 @@ class RowLoss:
         "mean" or "sum", as the loss given had it.
     loss : callable
         As given.
+    parts : LossParts
+        What was read from it.
     class_weight : tensor of shape (classes,), optional
     ignore_index : int
     """
@@ -76,35 +78,27 @@ class RowLoss:
     kind: str
     reduction: str
     loss: Callable[..., Any]
+    parts: LossParts
     class_weight: torch.Tensor | None
     ignore_index: int
 
     @classmethod
     def of(cls, loss: Callable[..., Any]) -> RowLoss | None:
         """Return the loss taken apart, or None if it is none of torch's built-in ones."""
-        import torch
-
-        name = loss_name(loss)
-        if name not in _KINDS:
+        parts = LossParts.of(loss)
+        kind, settings = _KINDS.get(parts.name), parts.settings
+        if kind is None or parts.kind is None or parts.fixes_tensor:
             return None
-        if isinstance(loss, torch.nn.Module):
-            if type(loss) is not getattr(torch.nn, name, None):
-                return None
-            settings: Mapping[str, Any] = settings_of(loss, ("reduction", "weight", "ignore_index"))
-        else:
-            function = loss.func if isinstance(loss, partial) else loss
-            if function is not getattr(torch.nn.functional, name, None) or (isinstance(loss, partial) and loss.args):
-                return None
-            settings = loss.keywords if isinstance(loss, partial) else {}
-            if not _SIMPLE_SETTINGS[_KINDS[name]].issuperset(settings):
-                return None
+        if parts.is_partial and not _SIMPLE_SETTINGS[kind].issuperset(settings):
+            return None
         ignore_index = settings.get("ignore_index")
         return cls(
-            name=name,
-            kind=_KINDS[name],
+            name=parts.name,
+            kind=kind,
             reduction=settings.get("reduction") or "mean",
             loss=loss,
-            class_weight=settings.get("weight") if _KINDS[name] == "classes" else None,
+            parts=parts,
+            class_weight=settings.get("weight") if kind == "classes" else None,
             ignore_index=-100 if ignore_index is None else ignore_index,
         )
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hotloop.engines.losses import loss_name
+from hotloop.capture.loss_parts import loss_name
 from hotloop.engines.task import Task
 from hotloop.errors import OutOfMemoryError
 from hotloop.hardware import free_memory_bytes

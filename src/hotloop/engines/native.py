@@ -357,6 +357,7 @@ def _capture(task: Task, *, anew: bool = False) -> Captured:
         ignores_labels=is_labels and _has_label(task, ignored, anew),
         clip_grad_norm=task.clip_grad_norm,
         parts=None if anew else task.parts,
+        loss_parts=None if row_loss is None else row_loss.parts,
     )
 
 

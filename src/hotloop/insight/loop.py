@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hotloop.capture.loss_parts import loss_name
 from hotloop.engines.epoch import Epoch
 from hotloop.engines.interface import Engine, Session
-from hotloop.engines.losses import loss_name
 from hotloop.errors import ArgumentError
 from hotloop.insight.explanation import Subject
 from hotloop.sentence import Sentence

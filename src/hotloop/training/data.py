@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hotloop.capture.loss_parts import loss_name
 from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.finite import all_finite
-from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.losses import RowLoss
 from hotloop.engines.probe import Probe
 from hotloop.engines.task import Rows
 from hotloop.errors import ArgumentError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hotloop.engines.losses import loss_name
+from hotloop.capture.loss_parts import loss_name
 from hotloop.training.plan import Plan
 from hotloop.training.settings import Settings
 

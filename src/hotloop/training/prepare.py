@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hotloop.capture.loss_parts import LossParts
 from hotloop.capture.model_parts import ModelParts
 from hotloop.engines.choose import check_engine_name, choose_device, choose_engine, choose_threads, model_flop
 from hotloop.engines.interface import Engine
 from hotloop.engines.loss_settings import loss_settings
-from hotloop.engines.losses import RowLoss, loss_name
+from hotloop.engines.losses import RowLoss
 from hotloop.engines.probe import Probe, check_single_row, probe
 from hotloop.engines.task import Rows, Task
 from hotloop.errors import ArgumentError, UnsupportedError
@@ -73,7 +74,10 @@ class PreparedModule(Prepared[Task]):
     def settings_as_data(self) -> Callable[[], dict[str, object]]:
         """Return a function that lists the settings that the run has when this is called, as JSON can hold them."""
         task, given = self.task, self.settings.numbers
-        loss, own_of_loss = loss_name(task.loss), loss_settings(task.loss)
+        # Callbacks may have changed the loss since it was read.
+        known = None if self.plan.callbacks or task.row_loss is None else task.row_loss.parts
+        loss = known or LossParts.of(task.loss)
+        name_of_loss, own_of_loss = loss.name, loss_settings(loss)
         kind, n_groups = type(task.optimizer), len(task.optimizer.param_groups)
         # Without what is no plain data: it may be large, or hold the model.
         group = {name: value for name, value in task.optimizer.param_groups[0].items() if isinstance(value, _PLAIN)}
@@ -83,7 +87,7 @@ class PreparedModule(Prepared[Task]):
 
         def listed() -> dict[str, object]:
             return {
-                "loss": loss,
+                "loss": name_of_loss,
                 **{f"loss_{name}": value for name, value in own_of_loss.items()},
                 "optimizer": kind.__name__,
                 "optimizer_module": kind.__module__,

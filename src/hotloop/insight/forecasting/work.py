@@ -137,8 +137,8 @@ def work_of_layers(task: LayersTask) -> Work:
 
 def work_of_task(task: Task) -> Work | None:
     """Return the work of a step of a torch model, or None where it can be followed neither by layers nor by capture."""
+    from hotloop.capture.loss_parts import loss_name
     from hotloop.capture.sequential import from_module
-    from hotloop.engines.losses import loss_name
     from hotloop.engines.native import NativeEngine
 
     # What an engine finds out of a task for the CPU does not hold for another device.

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hotloop.capture.graph import Weight
+from hotloop.capture.loss_parts import loss_name
 from hotloop.capture.modules import read_model
 from hotloop.capture.plain import read_plain
-from hotloop.engines.losses import loss_name
 from hotloop.engines.threads import torch_threads
 from hotloop.errors import HotloopError
 from hotloop.insight.loop import Loop
