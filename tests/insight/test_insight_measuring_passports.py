@@ -15,6 +15,7 @@ import torch
 from synthetic_passports import synthetic_cpu
 
 from hotloop.errors import DeviceError
+from hotloop.insight.forecasting.forecast import host_us, operations_us
 from hotloop.insight.interval import Interval
 from hotloop.insight.machines import kept_passport, measure_passport
 from hotloop.insight.machines.measure_native_costs import NativeExample, forecasts_left_out, measure_native_costs
@@ -148,6 +149,8 @@ def test_tables_say_what_goes_beyond_issuing():
     tables = timed_tables(torch, "cpu", GRID, lambda work: float(next(taken)), with_issuing=False)
     assert list(tables) == list(TABLES)
     assert tables["activation relu"].us == (1.0, 2.0)
+    # Issuing an activation counts as issuing the quickest: what this one's smallest takes more is its own.
+    assert tables["activation tanh"].us == (4.0, 5.0)
     assert tables["activation silu"] == tables["activation tanh"]
     first = tables["first linear"]
     assert first.axes == ((8, 16), (4, 8), (4, 8))
@@ -155,6 +158,30 @@ def test_tables_say_what_goes_beyond_issuing():
     assert first.us[5] == 2 * (100 + 2) - 100
     whole = timed_tables(torch, "cpu", GRID, lambda work: 7.0, with_issuing=True)
     assert set(whole["loss ce"].us) == {7.0}
+
+
+@pytest.mark.parametrize(("longer", "counted"), [(1.5, 1.5), (0.7, 1.0), (9.0, 2.0)])
+def test_operations_take_longer_within_a_step(monkeypatch, longer, counted):
+    costs = synthetic_cpu().torch[0]
+
+    def step_us(example, device, threads):
+        return 1.1 * (host_us(example.work, costs) + longer * operations_us(example.work, costs))
+
+    monkeypatch.setattr(measure_passport, "_step_us", step_us)
+    examples = measure_passport.EXAMPLES
+    compared = measure_passport.compared_with("cpu", costs, examples)
+    work = examples[-1].work
+    assert operations_us(work, compared) == pytest.approx(counted * operations_us(work, costs), rel=1e-3)
+    assert host_us(work, compared) == host_us(work, costs)
+    assert compared.spread.networks == len(examples)
+    if longer == counted:
+        assert compared.spread.middle == pytest.approx(1.1, rel=1e-3)
+
+
+def test_on_a_gpu_operations_are_timed_as_they_are(monkeypatch):
+    costs = synthetic_cpu().torch[0]
+    monkeypatch.setattr(measure_passport, "_step_us", lambda *arguments: 100.0)
+    assert measure_passport.compared_with("cuda", costs, measure_passport.EXAMPLES).tables == costs.tables
 
 
 def test_sizes_that_do_not_fit_into_memory_are_concluded():

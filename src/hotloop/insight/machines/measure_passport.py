@@ -12,9 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from hotloop import __version__
 from hotloop.hardware import Machine, describe
-from hotloop.insight.forecasting.forecast import eager_us
+from hotloop.insight.forecasting.forecast import eager_us, host_us, operations_us
 from hotloop.insight.forecasting.work import Work
 from hotloop.insight.machines.measure_torch_costs import (
     costs_without_spread,
@@ -24,6 +26,7 @@ from hotloop.insight.machines.measure_torch_costs import (
     measure_tables,
     spread_of,
 )
+from hotloop.insight.machines.non_negative_fit import non_negative_fit
 from hotloop.insight.machines.passport import NativeCosts, Passport, Spread, TorchCosts
 from hotloop.insight.machines.torch_operations import Grid
 from hotloop.program.network import Network
@@ -35,8 +38,9 @@ __all__ = ["Effort", "facts", "facts_here", "is_busy", "measure_device", "measur
 _BUSY = 0.5
 _TIMES = 9
 _LEAST_S = 5e-3
-_EXAMPLES_OF_ALL_THREADS = 3
 _IMPLAUSIBLE = 4.0
+# By which operations take longer within a step than alone; what came out beyond it is chance.
+_MOST_LONGER = 2.0
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,7 @@ def _all_threads(
         return (), ()
     tables = measure_tables("cpu", n_threads, effort.grid_of_all_threads, rounds=1)
     costs = costs_without_spread(n_threads, host, tables)
-    compared = compared_with("cpu", costs, effort.examples[:_EXAMPLES_OF_ALL_THREADS])
+    compared = compared_with("cpu", costs, effort.examples)
     if is_plausible(compared.spread):
         return (compared,), ()
     return (), (f"other work kept {n_threads} threads waiting for each other while they were measured",)
@@ -229,16 +233,27 @@ def is_plausible(spread: Spread) -> bool:
 
 
 def compared_with(device: str, costs: TorchCosts, examples: Sequence[Example]) -> TorchCosts:
-    """Return the costs with the spread of whole networks around what they forecast."""
-    ratios = []
-    for example in examples:
-        session = eager_session(
-            example.work, example.network, device, costs.threads, n_batches=8 if example.gathers else 1
-        )
-        once = eager_step_us(session, costs.threads, _LEAST_S)
-        measured_us = statistics.median(once() for _ in range(_TIMES))
-        ratios.append(measured_us / eager_us(example.work, costs, overlaps=device != "cpu"))
-    return replace(costs, spread=spread_of(ratios))
+    """Return the costs with the spread of whole networks around what they forecast.
+
+    On a CPU, operations take longer within a step than by themselves, where all they need stays in the caches: how much
+    longer the same networks tell.
+    """
+    is_cpu = device == "cpu"
+    steps = [(example.work, _step_us(example, device, costs.threads)) for example in examples]
+    if is_cpu:
+        parts = np.array([[host_us(work, costs), operations_us(work, costs)] for work, _ in steps])
+        host, operations = non_negative_fit(parts, np.array([us for _, us in steps]))
+        longer = min(max(operations / host if host else 1.0, 1.0), _MOST_LONGER)
+        tables = {name: table.times(longer) for name, table in costs.tables.items()}
+        costs = replace(costs, tables=tables)
+    return replace(costs, spread=spread_of([us / eager_us(work, costs, overlaps=not is_cpu) for work, us in steps]))
+
+
+def _step_us(example: Example, device: str, threads: int | None) -> float:
+    n_batches = 8 if example.gathers else 1
+    session = eager_session(example.work, example.network, device, threads, n_batches=n_batches)
+    once = eager_step_us(session, threads, _LEAST_S)
+    return statistics.median(once() for _ in range(_TIMES))
 
 
 def _native(l2_bytes: int | None) -> NativeCosts | None:

@@ -46,6 +46,14 @@ class SizeTable:
         beyond = math.prod(max(size / axis[-1], 1.0) for axis, size in zip(self.axes, sizes, strict=True))
         return math.exp(logarithm) * beyond
 
+    def less(self, us: float) -> SizeTable:
+        """Return the table of what goes beyond so many microseconds."""
+        return SizeTable(self.axes, tuple(each - us for each in self.us))
+
+    def times(self, factor: float) -> SizeTable:
+        """Return the table of an operation that takes longer by a factor at all sizes."""
+        return SizeTable(self.axes, tuple(factor * each for each in self.us))
+
 
 def _place(axis: tuple[int, ...], size: float) -> tuple[int, float]:
     """Return the point to the left of a size, and how far the size is on the way to the next, by logarithms."""
