@@ -53,7 +53,7 @@ class PreparedModule(Prepared[Task]):
         """Return the digest of all that a checkpoint must agree with."""
         return fingerprint_of(self.task, self.plan, self.settings)
 
-    def shares(self) -> Callable[[int], NDArray[np.float64]]:
+    def shares(self) -> Callable[[int, int], NDArray[np.float64]]:
         """Return each step's share of the rows, or of their weights where they have any."""
         return _shares(self.task)
 
@@ -241,24 +241,29 @@ def _number() -> tuple[torch.Tensor, NDArray[np.int64]]:
     return number, number.numpy()
 
 
-def _shares(task: Task) -> Callable[[int], NDArray[np.float64]]:
+def _shares(task: Task) -> Callable[[int, int], NDArray[np.float64]]:
     """What each step's loss adds to its epoch's: its rows' share, or its weights' where rows are weighted."""
     if task.steps_per_epoch == 1:
-        return lambda epoch: _WHOLE
+        return lambda epoch, n_epochs: _WHOLE
     ends, uniform = task.epoch.ranges, task.epoch.shares
     row_loss = task.row_loss
     if row_loss is not None and row_loss.reduction == "sum":
         uniform = np.full(len(ends), 1 / (ends[:, 1] - ends[:, 0]).sum())
     weight = task.training.weight
     if weight is None or (row_loss is not None and row_loss.reduction == "sum"):
-        return lambda epoch: uniform
+        return lambda epoch, n_epochs: uniform
     row_weight = weight.cpu().numpy().astype(np.float64)
 
-    def weighted(epoch: int) -> NDArray[np.float64]:
-        in_order = row_weight[row_order(len(row_weight), task.seed, epoch)] if task.shuffle else row_weight
+    def of_order(in_order: NDArray[np.float64]) -> NDArray[np.float64]:
         of_step = np.add.reduceat(in_order[: ends[-1, 1]], ends[:, 0])
         # Rows that drop_last leaves out may be the only ones that weigh anything.
         return np.asarray(of_step / (of_step.sum() or 1.0))
+
+    def weighted(epoch: int, n_epochs: int) -> NDArray[np.float64]:
+        if not task.shuffle:
+            return of_order(row_weight)
+        orders = (row_order(len(row_weight), task.seed, each) for each in range(epoch, epoch + n_epochs))
+        return np.stack([of_order(row_weight[order]) for order in orders])
 
     return weighted
 

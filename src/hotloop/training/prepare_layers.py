@@ -36,10 +36,10 @@ class PreparedLayers(Prepared[LayersTask]):
         """Return the digest of all that a checkpoint must agree with."""
         return fingerprint_of_layers(self.task, self.plan)
 
-    def shares(self) -> Callable[[int], NDArray[np.float64]]:
+    def shares(self) -> Callable[[int, int], NDArray[np.float64]]:
         """Return each step's share of the rows."""
         shares = self.task.epoch.shares
-        return lambda epoch: shares
+        return lambda epoch, n_epochs: shares
 
     @property
     def module_name(self) -> str:

@@ -70,8 +70,8 @@ class Prepared(ABC, Generic[OwnTask]):
         """Return the digest of all that a checkpoint must agree with."""
 
     @abstractmethod
-    def shares(self) -> Callable[[int], NDArray[np.float64]]:
-        """Return what each step's loss adds to that of its 0-based epoch, as a function of the epoch."""
+    def shares(self) -> Callable[[int, int], NDArray[np.float64]]:
+        """Return what each step's loss adds to that of its epoch, as :class:`Recorder` takes it."""
 
     @abstractmethod
     def settings_as_data(self) -> dict[str, object] | Callable[[], dict[str, object]]:

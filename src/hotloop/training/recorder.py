@@ -24,8 +24,8 @@ class Recorder:
     every : int
         The k above.
     shares : callable
-        ``shares(epoch)``: float64 array of shape (steps_per_epoch,), what each step's loss adds to that of its
-        0-based epoch.
+        ``shares(epoch, n_epochs)``: what each step's loss adds to that of its epoch, from a 0-based one on; float64
+        array of shape (n_epochs, steps_per_epoch), or (steps_per_epoch,) where that is the same in all of them.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Recorder:
         The loss of the latest of them; NaN before the first.
     """
 
-    def __init__(self, steps_per_epoch: int, every: int, shares: Callable[[int], FloatArray]):
+    def __init__(self, steps_per_epoch: int, every: int, shares: Callable[[int, int], FloatArray]):
         self.epochs = 0
         self.last_loss = float("nan")
         self._steps_per_epoch, self._every, self._shares = steps_per_epoch, every, shares
@@ -56,10 +56,7 @@ class Recorder:
             epoch_losses = pending[:n_epochs]
         else:
             steps = pending[: n_epochs * self._steps_per_epoch].reshape(n_epochs, self._steps_per_epoch)
-            shares = [self._shares(epoch) for epoch in range(self.epochs, self.epochs + n_epochs)]
-            # Mostly those of all epochs are the same.
-            same = all(share is shares[0] for share in shares)
-            epoch_losses = (steps * (shares[0] if same else np.stack(shares))).sum(axis=1)
+            epoch_losses = (steps * self._shares(self.epochs, n_epochs)).sum(axis=1)
         first = self._every - 1 - self.epochs % self._every
         self._losses.append(epoch_losses if self._every == 1 else epoch_losses[first :: self._every].copy())
         self.epochs += n_epochs
