@@ -483,6 +483,10 @@ class OwnLoss(nn.MSELoss):
     pass
 
 
+class Named(partial):
+    """A partial of somebody's own."""
+
+
 class Unhashable:
     __hash__ = None
 
@@ -571,6 +575,7 @@ def test_optimizer_in_other_numbers():
         (partial(F.mse_loss, weight=torch.ones(3)), "numbers", "the setting 'weight'"),
         (partial(F.mse_loss, torch.ones(3)), "numbers", "fixes a tensor"),
         (partial(F.mse_loss, size_average=False), "numbers", "the setting 'size_average'"),
+        (Named(F.mse_loss), "numbers", "a subclass of functools.partial may do more"),
         (nn.MSELoss(reduction="none"), "numbers", "reduction is 'none'"),
         (nn.MSELoss(), "labels", "y holds labels"),
         (nn.BCEWithLogitsLoss(weight=torch.ones(3)), "numbers", "the setting 'weight'"),

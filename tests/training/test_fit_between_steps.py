@@ -293,6 +293,21 @@ def test_settings_are_those_at_the_end_of_the_run(classes, engine):
 
 
 @pytest.mark.parametrize("engine", ["native", "eager"])
+def test_settings_are_those_that_a_schedule_has_left(classes, engine):
+    loss = nn.CrossEntropyLoss()
+    model = fresh()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+
+    def rate(epoch):
+        loss.label_smoothing = 0.1 * min(epoch, 2)
+        return 1.0
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    run = fit(model, *classes, loss=loss, optimizer=optimizer, epochs=4, schedule=schedule, engine=engine)
+    assert run.settings["loss_label_smoothing"] == 0.2
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
 def test_a_run_keeps_neither_rows_nor_model(classes, engine):
     X, y = (rows.clone() for rows in classes)
     model = fresh()

@@ -126,12 +126,17 @@ def test_plateau_looks_at_the_validation_loss(classes):
     assert twins.optimizer.param_groups[0]["lr"] < 0.1, "the case must show something"
 
 
+class OwnPartial(partial):
+    """A partial of somebody's own: taken apart like any other, but not compiled."""
+
+
 LOSSES = {
     "class weights": (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1), "classes"),
     "sum": (nn.CrossEntropyLoss(reduction="sum"), "classes"),
     "ignore": (nn.CrossEntropyLoss(ignore_index=2), "classes"),
     "functional": (nn.functional.cross_entropy, "classes"),
     "partial": (partial(nn.functional.cross_entropy, label_smoothing=0.2), "classes"),
+    "own partial": (OwnPartial(nn.functional.cross_entropy, label_smoothing=0.2), "classes"),
     "nll": (lambda output, y: nn.functional.nll_loss(output.log_softmax(1), y), "classes"),
     "mse": (nn.MSELoss(), "numbers"),
     "l1": (nn.L1Loss(), "numbers"),

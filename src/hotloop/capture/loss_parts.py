@@ -13,10 +13,11 @@ from hotloop.capture.unaltered import alteration
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossParts", "loss_name"]
+__all__ = ["LossParts", "defaults_of", "loss_name"]
 
 # torch's old names for ``reduction``: what they say is in there.
 _OLD_NAMES = ("size_average", "reduce")
+_MAY_DO_MORE = "a subclass of functools.partial may do more", "use functools.partial itself"
 
 
 @dataclass(eq=False)
@@ -28,8 +29,8 @@ class LossParts:
     name : str
         Of its class or function.
     kind : class or function, optional
-        The loss class of ``torch.nn``, or function of ``torch.nn.functional``, that it is. None for any other, and
-        for one that does not keep its settings where torch puts them.
+        The loss class of ``torch.nn``, or the function of ``torch.nn.functional``, that it is. None for any other, and
+        for a loss that does not keep its settings where torch puts them.
     settings : mapping
         By torch's names: all of a class; of a function those that a partial fixes.
     is_partial, fixes_tensor : bool
@@ -60,9 +61,10 @@ class LossParts:
                     return cls(name, kind, settings, altered=alteration(loss))
             return cls(name, None, {})
         name = loss_name(loss)
-        function, fixed, settings = (loss.func, loss.args, loss.keywords) if type(loss) is partial else (loss, (), {})
-        is_torchs = function is getattr(torch.nn.functional, name, None)
-        return cls(name, function if is_torchs else None, settings, type(loss) is partial, bool(fixed))
+        if not isinstance(loss, partial):
+            return cls(name, _if_torchs(loss, name), {})
+        altered = None if type(loss) is partial else _MAY_DO_MORE
+        return cls(name, _if_torchs(loss.func, name), loss.keywords, True, bool(loss.args), altered)
 
     @property
     def described(self) -> str:
@@ -89,6 +91,12 @@ def defaults_of(kind: Callable[..., Any]) -> Mapping[str, object]:
         for parameter in inspect.signature(kind).parameters.values()
         if parameter.default is not parameter.empty and parameter.name not in _OLD_NAMES
     }
+
+
+def _if_torchs(function: Callable[..., Any], name: str) -> Callable[..., Any] | None:
+    import torch
+
+    return function if function is getattr(torch.nn.functional, name, None) else None
 
 
 def _kept(loss: torch.nn.Module, names: Mapping[str, object]) -> dict[str, Any]:

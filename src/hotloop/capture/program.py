@@ -99,9 +99,7 @@ def capture(
     _check_surroundings()
     parts, loss_parts = parts or ModelParts.of(model), loss_parts or LossParts.of(loss)
     read = read_model(model, parts.plain, n_features, has_validation)
-    rule, fixed = read_loss(
-        loss_parts or LossParts.of(loss), target, read.graph.n_outputs, read.element, ignores_labels
-    )
+    rule, fixed = read_loss(loss_parts, target, read.graph.n_outputs, read.element, ignores_labels)
     groups = read_groups(optimizer, read.parameters)
     if not groups:
         raise NotCaptured(

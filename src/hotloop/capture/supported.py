@@ -73,15 +73,11 @@ class Function:
 
 @dataclass(frozen=True)
 class Loss:
-    """A class of ``torch.nn``, the same in ``torch.nn.functional``, and the settings that are covered.
-
-    ``unused`` are settings that must be None.
-    """
+    """A class of ``torch.nn``, the same in ``torch.nn.functional``, and the settings that are covered."""
 
     module: str
     function: str
     defaults: Mapping[str, Any]
-    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,12 +138,7 @@ LOSSES: tuple[Loss, ...] = (
         "cross_entropy",
         {"reduction": "mean", "weight": None, "ignore_index": -100, "label_smoothing": 0.0},
     ),
-    Loss(
-        "BCEWithLogitsLoss",
-        "binary_cross_entropy_with_logits",
-        {"reduction": "mean", "pos_weight": None},
-        unused=("weight",),
-    ),
+    Loss("BCEWithLogitsLoss", "binary_cross_entropy_with_logits", {"reduction": "mean", "pos_weight": None}),
     Loss("MSELoss", "mse_loss", {"reduction": "mean"}),
     Loss("L1Loss", "l1_loss", {"reduction": "mean"}),
     Loss("HuberLoss", "huber_loss", {"reduction": "mean", "delta": 1.0}),

@@ -74,9 +74,8 @@ class PreparedModule(Prepared[Task]):
     def settings_as_data(self) -> Callable[[], dict[str, object]]:
         """Return a function that lists the settings that the run has when this is called, as JSON can hold them."""
         task, given = self.task, self.settings.numbers
-        # Callbacks may have changed the loss since it was read.
-        known = None if self.plan.callbacks or task.row_loss is None else task.row_loss.parts
-        loss = known or LossParts.of(task.loss)
+        # Read again: what runs between steps, or within, may have changed it.
+        loss = LossParts.of(task.loss)
         name_of_loss, own_of_loss = loss.name, loss_settings(loss)
         kind, n_groups = type(task.optimizer), len(task.optimizer.param_groups)
         # Without what is no plain data: it may be large, or hold the model.

@@ -39,7 +39,7 @@ _BUSY = 0.5
 _TIMES = 9
 _LEAST_S = 5e-3
 _IMPLAUSIBLE = 4.0
-# By which operations take longer within a step than alone; what came out beyond it is chance.
+# By which operations take longer within a step than alone; where it came out more, something else kept them waiting.
 _MOST_LONGER = 2.0
 
 
@@ -243,9 +243,10 @@ def compared_with(device: str, costs: TorchCosts, examples: Sequence[Example]) -
     if is_cpu:
         parts = np.array([[host_us(work, costs), operations_us(work, costs)] for work, _ in steps])
         host, operations = non_negative_fit(parts, np.array([us for _, us in steps]))
-        longer = min(max(operations / host if host else 1.0, 1.0), _MOST_LONGER)
-        tables = {name: table.times(longer) for name, table in costs.tables.items()}
-        costs = replace(costs, tables=tables)
+        if host <= operations <= _MOST_LONGER * host:
+            costs = replace(
+                costs, tables={name: table.times(operations / host) for name, table in costs.tables.items()}
+            )
     return replace(costs, spread=spread_of([us / eager_us(work, costs, overlaps=not is_cpu) for work, us in steps]))
 
 

@@ -56,7 +56,10 @@ TABLES: Mapping[str, int] = {
     **{f"optimizer {name}": 1 for name in ("sgd", "adam")},
     "gather": 2,
 }
-"""Tables of what operations take beyond being issued, and how many sizes each goes by."""
+"""Tables of what operations take beyond being issued, and how many sizes each goes by.
+
+Being issued is one cost for all activations: what one takes more than the quickest is in its table.
+"""
 
 VECTOR_COSTS = (
     "step",
