@@ -36,7 +36,7 @@ class LossParts:
     is_partial, fixes_tensor : bool
         Whether it is a partial of the function; and whether that fixes more than settings.
     altered : tuple of (str, str), optional
-        How it differs from others of its class, and what to do about that.
+        How it may do other things than the class or function does, and what to do about that.
     """
 
     name: str
@@ -64,7 +64,8 @@ class LossParts:
         if not isinstance(loss, partial):
             return cls(name, _if_torchs(loss, name), {})
         altered = None if type(loss) is partial else _MAY_DO_MORE
-        return cls(name, _if_torchs(loss.func, name), loss.keywords, True, bool(loss.args), altered)
+        function = _if_torchs(loss.func, name)
+        return cls(name, function, loss.keywords, is_partial=True, fixes_tensor=bool(loss.args), altered=altered)
 
     @property
     def described(self) -> str:

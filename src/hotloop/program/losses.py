@@ -1,6 +1,6 @@
 """Losses in primitive ops: the loss of each row, and how rows become one number.
 
-A new loss is one function here and one row in ``capture/losses.py``.
+A new loss is one function here, a row in ``capture/supported.py`` and a writer in ``capture/losses.py``.
 """
 
 from __future__ import annotations
