@@ -13,6 +13,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 
 import hotloop
+from hotloop.program.random import row_order
 
 # Compiled code follows torch within rounding only: see tests/fuzz.
 fit = partial(hotloop.fit, engine="eager")
@@ -234,18 +235,18 @@ def test_going_on_with_the_same_optimizer_equals_one_long_run(classes):
     twins.assert_equal()
 
 
-@pytest.mark.parametrize("batches", ["full", "minibatch"])
-def test_sample_weights_are_the_weighted_mean(classes, batches):
+@pytest.mark.parametrize("engine", ["native", "eager"])
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 8, "shuffle": False}, {"batch_size": 8, "seed": 5}])
+def test_sample_weights_are_the_weighted_mean(classes, settings, engine):
     X, y = classes
     weight = torch.linspace(0, 2, len(X))
     twins = Twins(mlp, sgd)
     each = nn.CrossEntropyLoss(reduction="none")
-    settings = {"batch_size": 8, "shuffle": False} if batches == "minibatch" else {}
     expected = []
-    for _ in range(7):
-        parts = torch.arange(len(X)).split(settings.get("batch_size", len(X)))
+    for epoch in range(7):
+        order = row_order(len(X), settings["seed"], epoch) if "seed" in settings else np.arange(len(X))
         total = 0.0
-        for rows in parts:
+        for rows in torch.from_numpy(order).split(settings.get("batch_size", len(X))):
             value = (each(twins.by_hand(X[rows]), y[rows]) * weight[rows]).sum() / weight[rows].sum()
             twins.optimizer_by_hand.zero_grad()
             value.backward()
@@ -258,6 +259,7 @@ def test_sample_weights_are_the_weighted_mean(classes, batches):
         optimizer=twins.optimizer,
         epochs=7,
         sample_weight=weight.numpy(),
+        engine=engine,
         **settings,
     )
     np.testing.assert_allclose(run.losses, expected, rtol=1e-6)
